@@ -1,0 +1,182 @@
+import { EngineError } from './errors.ts';
+
+/** All settings of the engine. Units are in the names. */
+export interface EngineConfig {
+  /** Prefix of every subject, stream and bucket: `^[a-z][a-z0-9-]{0,31}$`. Two clusters on one NATS differ in it. */
+  readonly namespace: string;
+  /** Number of shards, fixed when the cluster is created: 1 to 4,096. More spread the work over more nodes; fewer make larger commits. */
+  readonly shardCount: number;
+  /** What an acknowledgement must survive: `process-crash`, or `power-loss`, which needs a server with `sync_interval: always`. */
+  readonly durability: 'process-crash' | 'power-loss';
+  /** Replicas of the streams: 1, 3 or 5. */
+  readonly replicas: number;
+
+  /** Life of a node's lease without renewal. Whole seconds; below 15 s a crash of the stream leader takes it from healthy nodes. */
+  readonly leaseTtlMs: number;
+  /** Time between two renewals, at most a third of the life. */
+  readonly leaseRenewMs: number;
+
+  /** Most messages that wait in one task's mailbox. */
+  readonly mailboxCapacity: number;
+  /** Command ids that a task remembers with their replies. */
+  readonly dedupWindowSize: number;
+  /** Most uncommitted records of a shard before it stops taking messages from mailboxes. */
+  readonly maxPendingRecords: number;
+  /** Most messages that wait in all mailboxes of a shard; more are answered `OVERLOADED`. */
+  readonly maxWaitingMessages: number;
+
+  /** Drivers that run at one time on a node. */
+  readonly maxRunningStages: number;
+  /** Time a driver has to stop after its signal aborts, before it is given up as abandoned. */
+  readonly abortGraceMs: number;
+  /** Interruptions of one stage (its owner died) before it is dead-lettered. */
+  readonly maxInterruptions: number;
+  /** Checkpoints of one stage of one task. */
+  readonly maxCheckpoints: number;
+  /** Actor crashes within {@link actorRestartPeriodMs} before the task is quarantined. */
+  readonly actorRestartIntensity: number;
+  readonly actorRestartPeriodMs: number;
+
+  /** Largest JSON value kept in a record; a larger one goes to the blob store. */
+  readonly inlinePayloadBytes: number;
+  /** Largest input, output or checkpoint at all. */
+  readonly maxPayloadBytes: number;
+  /** Largest commit. The server's own limit, less headroom, is used when it is smaller. */
+  readonly maxCommitBytes: number;
+
+  /** Time between two snapshot rounds of a shard. */
+  readonly snapshotIntervalMs: number;
+  /** Records after which a snapshot round starts early. */
+  readonly snapshotEveryRecords: number;
+  /** How long a finished task can be found. */
+  readonly finishedRetentionMs: number;
+  /** How long journal messages are kept for history and audit. */
+  readonly auditWindowMs: number;
+
+  /** Longest that the owner holds a `task.result` request before it answers `pending`. */
+  readonly maxResultWaitMs: number;
+  /** How long a stop waits for running drivers before it aborts them. */
+  readonly drainGraceMs: number;
+}
+
+/** The settings that are in force when nothing else is said. */
+export const configDefaults: EngineConfig = {
+  namespace: 'cabinet',
+  shardCount: 16,
+  durability: 'process-crash',
+  replicas: 1,
+  leaseTtlMs: 20_000,
+  leaseRenewMs: 5_000,
+  mailboxCapacity: 64,
+  dedupWindowSize: 32,
+  maxPendingRecords: 4_096,
+  maxWaitingMessages: 8_192,
+  maxRunningStages: 256,
+  abortGraceMs: 5_000,
+  maxInterruptions: 3,
+  maxCheckpoints: 256,
+  actorRestartIntensity: 3,
+  actorRestartPeriodMs: 60_000,
+  inlinePayloadBytes: 64 * 1024,
+  maxPayloadBytes: 16 * 1024 * 1024,
+  maxCommitBytes: 512 * 1024,
+  snapshotIntervalMs: 1_000,
+  snapshotEveryRecords: 5_000,
+  finishedRetentionMs: 24 * 3_600_000,
+  auditWindowMs: 7 * 24 * 3_600_000,
+  maxResultWaitMs: 20_000,
+  drainGraceMs: 10_000,
+};
+
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+const day = 24 * 3_600_000;
+
+/** Allowed range of each numeric setting; all are whole numbers. */
+export const configRanges: {
+  readonly [Name in keyof EngineConfig as EngineConfig[Name] extends number ? Name : never]: Range;
+} = {
+  shardCount: { least: 1, most: 4_096 },
+  replicas: { least: 1, most: 5 },
+  leaseTtlMs: { least: 2_000, most: 3_600_000 },
+  leaseRenewMs: { least: 100, most: 1_200_000 },
+  mailboxCapacity: { least: 1, most: 65_536 },
+  dedupWindowSize: { least: 1, most: 1_024 },
+  maxPendingRecords: { least: 1, most: 1_000_000 },
+  maxWaitingMessages: { least: 1, most: 1_000_000 },
+  maxRunningStages: { least: 1, most: 100_000 },
+  abortGraceMs: { least: 0, most: 600_000 },
+  maxInterruptions: { least: 0, most: 1_000 },
+  maxCheckpoints: { least: 1, most: 10_000 },
+  actorRestartIntensity: { least: 0, most: 1_000 },
+  actorRestartPeriodMs: { least: 1, most: day },
+  inlinePayloadBytes: { least: 256, most: 512 * 1024 },
+  maxPayloadBytes: { least: 1_024, most: 256 * 1024 * 1024 },
+  maxCommitBytes: { least: 4_096, most: 8 * 1024 * 1024 },
+  snapshotIntervalMs: { least: 10, most: 3_600_000 },
+  snapshotEveryRecords: { least: 1, most: 10_000_000 },
+  finishedRetentionMs: { least: 1_000, most: 3_650 * day },
+  auditWindowMs: { least: 0, most: 3_650 * day },
+  maxResultWaitMs: { least: 10, most: 600_000 },
+  drainGraceMs: { least: 0, most: 3_600_000 },
+};
+
+/**
+ * The complete settings, checked one by one and against each other.
+ *
+ * @throws EngineError `CONFIG_INVALID` with the field and its limit, also for a field that does not exist
+ */
+export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): EngineConfig {
+  const unknownField = Object.keys(partial).find((name) => !(name in configDefaults));
+  if (unknownField !== undefined) {
+    throw invalid(
+      unknownField,
+      `one of ${Object.keys(configDefaults).join(', ')}`,
+      unknownField,
+      'there is no such setting',
+    );
+  }
+  const given = Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined));
+  const config = { ...configDefaults, ...given } as EngineConfig;
+  if (typeof config.namespace !== 'string' || !/^[a-z][a-z0-9-]{0,31}$/.test(config.namespace)) {
+    throw invalid('namespace', '1 to 32 characters of a–z 0–9 -, the first a letter', config.namespace);
+  }
+  if (config.durability !== 'process-crash' && config.durability !== 'power-loss') {
+    throw invalid('durability', 'process-crash or power-loss', config.durability);
+  }
+  for (const [name, range] of Object.entries(configRanges)) {
+    const value: unknown = config[name as keyof EngineConfig];
+    if (typeof value !== 'number' || !Number.isInteger(value) || value < range.least || value > range.most) {
+      throw invalid(name, `an integer from ${range.least} to ${range.most}`, value);
+    }
+  }
+  if (![1, 3, 5].includes(config.replicas)) throw invalid('replicas', '1, 3 or 5', config.replicas);
+  if (config.leaseTtlMs % 1_000 !== 0)
+    throw invalid('leaseTtlMs', 'whole seconds: the server takes no less', config.leaseTtlMs);
+  // Two renewals may fail before the lease runs out.
+  if (config.leaseRenewMs * 3 > config.leaseTtlMs) {
+    throw invalid('leaseRenewMs', `at most a third of leaseTtlMs (${config.leaseTtlMs})`, config.leaseRenewMs);
+  }
+  if (config.inlinePayloadBytes * 2 > config.maxCommitBytes) {
+    throw invalid(
+      'inlinePayloadBytes',
+      `at most half of maxCommitBytes (${config.maxCommitBytes})`,
+      config.inlinePayloadBytes,
+    );
+  }
+  if (config.inlinePayloadBytes > config.maxPayloadBytes) {
+    throw invalid(
+      'inlinePayloadBytes',
+      `at most maxPayloadBytes (${config.maxPayloadBytes})`,
+      config.inlinePayloadBytes,
+    );
+  }
+  return config;
+}
+
+function invalid(field: string, limit: string, got: unknown, message = `must be ${limit}`): EngineError {
+  return new EngineError('CONFIG_INVALID', `${field} ${message}`, { field, limit, got });
+}

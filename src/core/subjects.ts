@@ -1,0 +1,54 @@
+import type { ShardId } from './ids.ts';
+
+// Every subject, stream and bucket name is built here, from parts that were checked at the edge. Task ids never go in raw
+// except as the checked last token of a key.
+
+/** The stream that holds the journals of all shards. */
+export function journalStream(namespace: string): string {
+  return `${namespace}-journal`;
+}
+
+/** The subject of one shard's journal. */
+export function journalSubject(namespace: string, shard: ShardId): string {
+  return `${namespace}.journal.${shard}`;
+}
+
+/** The shard of a journal subject. */
+export function shardOfJournalSubject(subject: string): ShardId {
+  return Number(subject.slice(subject.lastIndexOf('.') + 1)) as ShardId;
+}
+
+/** The KV bucket of live and finished snapshots and checkpoints. */
+export function snapshotBucket(namespace: string): string {
+  return `${namespace}-snapshots`;
+}
+
+/** The KV bucket of node leases; it alone has delete markers. */
+export function nodeBucket(namespace: string): string {
+  return `${namespace}-nodes`;
+}
+
+/** The KV bucket of shard locks and of values that are set once. */
+export function shardBucket(namespace: string): string {
+  return `${namespace}-shards`;
+}
+
+/** The KV bucket of the dead-letter projection. */
+export function deadLetterBucket(namespace: string): string {
+  return `${namespace}-dead-letters`;
+}
+
+/** The Object Store bucket of payloads over the inline limit. */
+export function blobBucket(namespace: string): string {
+  return `${namespace}-payloads`;
+}
+
+/** Where the owner of a shard, and nobody else, answers requests. */
+export function shardSubject(namespace: string, shard: ShardId): string {
+  return `${namespace}.shard.${shard}`;
+}
+
+/** Where any node answers JSON requests of the micro service; `endpoint` is one of its fixed names. */
+export function apiSubject(namespace: string, endpoint: string): string {
+  return `${namespace}.api.${endpoint}`;
+}

@@ -1,0 +1,39 @@
+/** What a request came to. `no-responders`: nobody serves the subject, so nothing was received. */
+export type RequestOutcome =
+  | { readonly kind: 'reply'; readonly body: Uint8Array; readonly headers: ReadonlyMap<string, string> }
+  | { readonly kind: 'no-responders' }
+  /** No answer in time: it may have been received and done. */
+  | { readonly kind: 'timeout' }
+  /** The link broke, or was down: as unknown as a timeout, but known at once. */
+  | { readonly kind: 'disconnected' };
+
+/** A request as its handler sees it. */
+export interface BusRequest {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  readonly headers: ReadonlyMap<string, string>;
+  /** False for a message without a reply subject: nobody would hear the answer. */
+  readonly canReply: boolean;
+  /** Answers once; a second call does nothing. */
+  reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void;
+}
+
+/** A served subject. After `stop` resolves no new request reaches the handler and senders get `no-responders`. */
+export interface BusService {
+  stop(): Promise<void>;
+}
+
+/** Request and reply between clients and shard owners. The bus is the routing table: only the owner serves a shard's subject. */
+export interface Bus {
+  /** Never rejects. `timeoutMs` ≥ 1. */
+  request(subject: string, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<RequestOutcome>;
+  /**
+   * Hands every request of the subject (NATS wildcards allowed) to `handler`. With `queue`, members of the queue share them.
+   * Resolves when the server knows of it. A throwing handler is caught and logged by the bus.
+   */
+  serve(
+    subject: string,
+    handler: (request: BusRequest) => void,
+    options?: { readonly queue?: string },
+  ): Promise<BusService>;
+}
