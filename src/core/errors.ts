@@ -159,9 +159,8 @@ export function showValue(value: unknown): string {
   }
   const escaped = text
     .slice(0, maximumEchoLength)
-    // oxlint-disable-next-line no-control-regex -- control characters are just what is looked for
     .replace(
-      /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\ud800-\udfff]/g,
+      /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e]/gu,
       (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
     );
   return escaped.slice(0, maximumEchoLength);
