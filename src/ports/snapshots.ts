@@ -4,42 +4,56 @@ import type { Epoch, Sequence, ShardId, TaskId } from '../core/ids.ts';
 export interface Checkpoint {
   readonly shard: ShardId;
   readonly epoch: Epoch;
-  /** Every journal record up to this sequence is in the snapshots. */
+  /** Every journal record up to this sequence is in the live snapshots of this epoch, or in finished ones. */
   readonly sequence: Sequence;
 }
 
 /** One change of the write-behind: a live task's state, a finished task's, or a live task that is no more. */
 export type SnapshotWrite =
   | { readonly kind: 'live'; readonly taskId: TaskId; readonly bytes: Uint8Array }
-  /** Also removes the task's live snapshot, if there is one. Kept for `retentionMs` (≥ 1,000), then gone. */
-  | {
-      readonly kind: 'finished';
-      readonly taskId: TaskId;
-      readonly bytes: Uint8Array;
-      readonly retentionMs: number;
-      readonly hadLive: boolean;
-    };
+  /** Kept for `retentionMs` (≥ 1,000), then gone. Then removes the task's live snapshot of this epoch, if there is one. */
+  | { readonly kind: 'finished'; readonly taskId: TaskId; readonly bytes: Uint8Array; readonly retentionMs: number };
 
 /**
- * Snapshots of tasks: caches of the journal, never truth. A stale or missing one costs replay; it never decides anything.
+ * The write-behind of one owner of one shard.
+ *
+ * Live snapshots belong to an epoch (it is part of their key): a new owner writes all live tasks anew under its own epoch
+ * before its first checkpoint, and a recovery reads only the epoch that the checkpoint names. So whatever a zombie writes
+ * late lies under an epoch that nobody reads, and can bring no ended task back. Within an epoch each key is written by
+ * compare-and-set on its own revision (kept in here), so that a late landing of an older write is refused.
+ */
+export interface SnapshotWriter {
+  /**
+   * Writes all of a batch; resolves when every write is acknowledged. May be repeated. One call at a time.
+   *
+   * @throws EngineError `UNAVAILABLE` or `STORAGE_FULL` when one was not acknowledged; nothing is lost, write it again
+   */
+  write(writes: readonly SnapshotWrite[]): Promise<void>;
+
+  /**
+   * Records the checkpoint of this epoch, by compare-and-set: never over one of a higher epoch, nor backwards.
+   *
+   * @throws EngineError `OWNERSHIP_LOST` when a higher epoch has one, else as `write`
+   */
+  checkpoint(sequence: Sequence): Promise<void>;
+
+  /** Removes the live snapshots of earlier epochs; call it after this epoch's first checkpoint. @throws as `write` */
+  dropEarlierEpochs(): Promise<void>;
+}
+
+/**
+ * Snapshots of tasks: caches of the journal, never truth. A missing or old one costs replay; it never decides anything.
  */
 export interface SnapshotStore {
   /** Largest snapshot in bytes. */
   readonly maximumSnapshotBytes: number;
 
-  /**
-   * Writes all of a batch; resolves when every write is acknowledged. May be repeated. Writes of a fenced owner may land
-   * late: a snapshot carries its task's record count, and the newer one of snapshot and replay wins.
-   *
-   * @throws EngineError `UNAVAILABLE` or `STORAGE_FULL` when one was not acknowledged; nothing is lost, write it again
-   */
-  write(shard: ShardId, writes: readonly SnapshotWrite[]): Promise<void>;
-
-  /** Records the checkpoint unless one of a higher epoch, or of the same epoch and a higher sequence, is there. @throws as `write` */
-  writeCheckpoint(checkpoint: Checkpoint): Promise<void>;
+  /** The write-behind of the shard's owner in that epoch, whose live snapshots start empty. */
+  writer(shard: ShardId, epoch: Epoch): SnapshotWriter;
 
   /**
-   * The shard's checkpoint (or null) and every live snapshot, at least as new as that checkpoint.
+   * The shard's checkpoint (or null) and every live snapshot of the checkpoint's epoch, at least as new as that checkpoint.
+   * Without a checkpoint there is nothing to load.
    *
    * @throws EngineError `UNAVAILABLE`
    */
@@ -57,7 +71,7 @@ export interface SnapshotStore {
 
   /**
    * The ids of all finished tasks of the shard that are within their retention, in no order, at least as new as the last
-   * checkpoint acknowledged before the call. @throws EngineError `UNAVAILABLE`
+   * write acknowledged before the call. @throws EngineError `UNAVAILABLE`
    */
   finishedIds(shard: ShardId): AsyncIterable<TaskId>;
 }
