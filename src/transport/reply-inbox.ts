@@ -1,0 +1,141 @@
+import { headers as newHeaders, type Msg, type MsgHdrs, type Subscription } from '@nats-io/transport-node';
+import { EngineError } from '../core/errors.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { LinkStatus, NatsLink } from './nats-connection.ts';
+
+/** What came back for a message sent with a reply subject. */
+export type InboxAnswer =
+  | { readonly kind: 'reply'; readonly message: Msg }
+  | { readonly kind: 'no-responders' }
+  | { readonly kind: 'disconnected' }
+  /** The server refused the publish for want of a permission: it was not received. */
+  | { readonly kind: 'forbidden'; readonly subject: string };
+
+const noResponders: InboxAnswer = { kind: 'no-responders' };
+const disconnected: InboxAnswer = { kind: 'disconnected' };
+
+/** The least that an inbox must know of what it waits for. */
+export interface WaitingReply {
+  readonly subject: string;
+}
+
+/**
+ * One subscription for all replies of a connection: each message sent gets the next token as the last part of its reply
+ * subject. Knows no time; who waits forgets what takes too long. `settle` is called at most once for each thing sent.
+ */
+export class ReplyInbox<Waiting extends WaitingReply> {
+  readonly #link: NatsLink;
+  readonly #logger: Logger;
+  readonly #settle: (waiting: Waiting, answer: InboxAnswer) => void;
+  readonly #prefix: string;
+  readonly #subscription: Subscription;
+  readonly #unsubscribe: () => void;
+  // A Map keeps the order of sending, so the oldest is the first.
+  readonly #waiting = new Map<number, Waiting>();
+  #lastToken = 0;
+  #isClosed = false;
+
+  constructor(deps: {
+    readonly link: NatsLink;
+    readonly logger: Logger;
+    readonly settle: (waiting: Waiting, answer: InboxAnswer) => void;
+  }) {
+    this.#link = deps.link;
+    this.#logger = deps.logger;
+    this.#settle = deps.settle;
+    this.#prefix = `${deps.link.newInbox()}.`;
+    this.#subscription = deps.link.connection.subscribe(`${this.#prefix}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message);
+      },
+    });
+    this.#unsubscribe = deps.link.onStatus((status) => this.#handleStatus(status));
+  }
+
+  /** How many replies are awaited. */
+  get size(): number {
+    return this.#waiting.size;
+  }
+
+  /** Whether something sent now would go out. */
+  get isOpen(): boolean {
+    return !this.#isClosed && this.#link.isConnected;
+  }
+
+  /**
+   * Sends a message whose reply settles `waiting`, and gives its token.
+   *
+   * @throws what the client throws for a bad subject or header, or a closed connection; nothing was sent then
+   */
+  send(waiting: Waiting, body: Uint8Array, headers?: MsgHdrs): number {
+    const token = this.#lastToken + 1;
+    this.#lastToken = token;
+    const reply = this.#prefix + String(token);
+    this.#link.connection.publish(waiting.subject, body, headers === undefined ? { reply } : { reply, headers });
+    this.#waiting.set(token, waiting);
+    return token;
+  }
+
+  /** Stops waiting; a late reply is dropped. False when it was settled already. */
+  forget(token: number): boolean {
+    return this.#waiting.delete(token);
+  }
+
+  /** What was sent first of all that is still awaited. */
+  oldest(): { readonly token: number; readonly waiting: Waiting } | undefined {
+    const first = this.#waiting.entries().next();
+    return first.done === true ? undefined : { token: first.value[0], waiting: first.value[1] };
+  }
+
+  /** Settles all that is awaited as disconnected and listens no more. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#unsubscribe();
+    if (!this.#link.connection.isClosed()) this.#subscription.unsubscribe();
+    this.#settleAll();
+  }
+
+  #receive(message: Msg): void {
+    const token = Number(message.subject.slice(this.#prefix.length));
+    const waiting = this.#waiting.get(token);
+    if (waiting === undefined) return;
+    this.#waiting.delete(token);
+    const isStatus = message.data.length === 0 && message.headers?.code === 503;
+    this.#settle(waiting, isStatus ? noResponders : { kind: 'reply', message });
+  }
+
+  #handleStatus(status: LinkStatus): void {
+    if (status.kind === 'disconnected' || status.kind === 'closed') this.#settleAll();
+    if (status.kind !== 'forbidden') return;
+    if (status.operation === 'subscription') {
+      if (status.subject !== `${this.#prefix}*`) return;
+      this.#logger.error({ subject: status.subject }, 'replies cannot arrive: subscribing to the inbox is forbidden');
+      return;
+    }
+    for (const [token, waiting] of this.#waiting) {
+      if (waiting.subject !== status.subject) continue;
+      this.#waiting.delete(token);
+      this.#settle(waiting, { kind: 'forbidden', subject: status.subject });
+    }
+  }
+
+  #settleAll(): void {
+    const all = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const waiting of all) this.#settle(waiting, disconnected);
+  }
+}
+
+/** Message headers of plain names and values. @throws EngineError `INVALID_ARGUMENT` for a line break or a bad name */
+export function messageHeaders(values: Readonly<Record<string, string>>): MsgHdrs {
+  const result = newHeaders();
+  for (const name in values) {
+    try {
+      result.append(name, values[name] ?? '');
+    } catch (thrown) {
+      throw new EngineError('INVALID_ARGUMENT', `header ${name} cannot be sent`, { field: name, cause: thrown });
+    }
+  }
+  return result;
+}
