@@ -25,3 +25,8 @@ export const initialControl: StageControl = {
   dueAt: null,
   pausing: false,
 };
+
+/** Attempts used up of the stage's budget: those started since the last redrive, interrupted ones left out. */
+export function attemptsUsed(control: StageControl): number {
+  return control.attempt - control.attemptBase - control.interruptions;
+}

@@ -1,0 +1,72 @@
+import type { Continuation } from '../core/records.ts';
+import type { StageControl } from './control.ts';
+import type { MachineEvent, MachineEventOf } from './guards.ts';
+
+/** The events that can end a stage, or enter the first one. */
+type ContinuingEvent = MachineEventOf<'task.submitted' | 'stage.completed' | 'outcome.resolved'>;
+
+/**
+ * The actions of the stage machine, by the name that they have in its picture: each gives the control after it. They do nothing
+ * else; what must happen outside is decided from the event by the actor.
+ */
+export const assignments = {
+  /** A new stage begins, with nothing left over from the one before. */
+  enterStage: (control: StageControl, event: ContinuingEvent): StageControl => ({
+    attempt: !control.pausing && continuationOf(event).start ? 1 : 0,
+    attemptBase: 0,
+    interruptions: 0,
+    enteredAt: event.at,
+    dueAt: null,
+    pausing: false,
+  }),
+
+  /** The task ends before its first stage: every stage is skipped. */
+  endUnstarted: (control: StageControl, event: MachineEvent): StageControl => ({ ...control, enteredAt: event.at }),
+
+  startAttempt: (control: StageControl): StageControl => ({ ...control, attempt: control.attempt + 1, dueAt: null }),
+
+  /** Nothing of the control changes; the event is data beside it. */
+  keep: (control: StageControl): StageControl => ({ ...control }),
+
+  backOff: (control: StageControl, event: MachineEventOf<'stage.failed'>): StageControl => ({
+    ...control,
+    dueAt: event.decision.kind === 'retry' ? event.decision.dueAt : null,
+    pausing: false,
+  }),
+
+  queueAgain: (control: StageControl): StageControl => ({ ...control, dueAt: null, pausing: false }),
+
+  askPause: (control: StageControl): StageControl => ({ ...control, pausing: true }),
+
+  /** The pause has taken hold, or was taken back. A due time is kept. */
+  dropPause: (control: StageControl): StageControl => ({ ...control, pausing: false }),
+
+  countInterruption: (control: StageControl): StageControl => ({
+    ...control,
+    interruptions: control.interruptions + 1,
+  }),
+
+  /** A fresh budget of attempts, interruptions and time; attempt numbers go on, so that no fence is used twice. */
+  redrive: (control: StageControl, event: MachineEvent): StageControl => ({
+    attempt: control.attempt,
+    attemptBase: control.attempt,
+    interruptions: 0,
+    enteredAt: event.at,
+    dueAt: null,
+    pausing: false,
+  }),
+
+  /** The task has ended or is given up: it waits for nothing. */
+  settle: (control: StageControl): StageControl => ({ ...control, dueAt: null, pausing: false }),
+} as const;
+
+/** The name of one of the {@link assignments}. */
+export type AssignmentName = keyof typeof assignments;
+
+/** An assignment of any event, as the machine calls it. */
+export type Assignment = (control: StageControl, event: MachineEvent) => StageControl;
+
+function continuationOf(event: ContinuingEvent): Pick<Continuation, 'start'> {
+  if (event.type !== 'outcome.resolved') return event;
+  return event.resolution.kind === 'completed' ? event.resolution : { start: false };
+}

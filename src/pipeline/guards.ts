@@ -1,0 +1,128 @@
+import { configRanges } from '../core/config.ts';
+import type { StageName } from '../core/ids.ts';
+import type { InterruptionDecision } from '../core/failures.ts';
+import type { Continuation, Resolution, TaskEvent, TaskEventType } from '../core/records.ts';
+import type { Millis } from '../core/ids.ts';
+import { attemptsUsed, type StageControl } from './control.ts';
+
+/** An event of the machine: what happened to a task, and when by its owner's clock. */
+export type MachineEvent = TaskEvent & { readonly at: Millis };
+
+/** The machine event of one type. */
+export type MachineEventOf<Type extends TaskEventType> = Extract<TaskEvent, { readonly type: Type }> & {
+  readonly at: Millis;
+};
+
+/** Most interruptions that a machine counts; the engine's own setting is at most this. */
+export const maximumInterruptions = configRanges.maxInterruptions.most;
+
+/** Which declared way on a transition stands for, and where in the next stage it arrives. */
+export interface ContinuationParams {
+  readonly next: StageName | null;
+  /** How many stages a declared skip passes over. */
+  readonly passed: number;
+  readonly arrives: 'end' | 'running' | 'queued' | 'held';
+}
+
+interface StageParams {
+  readonly stage: StageName;
+}
+
+/**
+ * The guards of the stage machine, by the name that they have in its picture. Pure, and exclusive: of the transitions of one
+ * state for one event, at most one has a guard that holds, so that their order means nothing.
+ */
+export const guards = {
+  submitsInto: (control: StageControl, event: MachineEventOf<'task.submitted'>, params: ContinuationParams) =>
+    continuesInto(control, event, params),
+
+  startsNextAttempt: (control: StageControl, event: MachineEventOf<'stage.started'>, params: StageParams) =>
+    event.attempt === control.attempt + 1 && event.stage === params.stage,
+
+  isCurrentAttempt: (control: StageControl, event: MachineEventOf<'stage.checkpointed'>, params: StageParams) =>
+    event.attempt === control.attempt && event.stage === params.stage,
+
+  completesInto: (
+    control: StageControl,
+    event: MachineEventOf<'stage.completed'>,
+    params: ContinuationParams & StageParams,
+  ) =>
+    event.attempt === control.attempt && event.stage === params.stage && continuesInto(control, event, params),
+
+  /** The finite limit of retries is the machine's own: no record can lead past it, whoever decided it. */
+  retriesWithinBudget: (
+    control: StageControl,
+    event: MachineEventOf<'stage.failed'>,
+    params: StageParams & { readonly maxAttempts: number; readonly pausing: boolean },
+  ) =>
+    event.decision.kind === 'retry' &&
+    event.attempt === control.attempt &&
+    event.stage === params.stage &&
+    control.pausing === params.pausing &&
+    attemptsUsed(control) < params.maxAttempts,
+
+  givesUp: (control: StageControl, event: MachineEventOf<'stage.failed'>, params: StageParams) =>
+    event.decision.kind === 'deadLetter' && event.attempt === control.attempt && event.stage === params.stage,
+
+  isPausing: (control: StageControl) => control.pausing,
+
+  isNotPausing: (control: StageControl) => !control.pausing,
+
+  /** Interruptions are counted against a limit of the machine's own, as attempts are. */
+  interruptedWithinLimit: (
+    control: StageControl,
+    event: MachineEventOf<'owner.changed'>,
+    params: { readonly decisions: readonly InterruptionDecision['kind'][]; readonly pausing: boolean | null },
+  ) =>
+    params.decisions.includes(event.decision.kind) &&
+    (params.pausing === null || control.pausing === params.pausing) &&
+    control.interruptions < maximumInterruptions,
+
+  interruptedTooOften: (_control: StageControl, event: MachineEventOf<'owner.changed'>) =>
+    event.decision.kind === 'deadLetter',
+
+  staysUnknown: (_control: StageControl, event: MachineEventOf<'owner.changed'>) =>
+    event.decision.kind === 'lookup' || event.decision.kind === 'park',
+
+  startsAtOnce: (_control: StageControl, event: MachineEventOf<'retry.due'>) => event.start,
+
+  waitsForSlot: (_control: StageControl, event: MachineEventOf<'retry.due'>) => !event.start,
+
+  isNotDueYet: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
+    control.dueAt !== null && control.dueAt > event.at,
+
+  isDue: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
+    control.dueAt === null || control.dueAt <= event.at,
+
+  resolvesInto: (control: StageControl, event: MachineEventOf<'outcome.resolved'>, params: ContinuationParams) =>
+    event.resolution.kind === 'completed' && continuesInto(control, event.resolution, params),
+
+  resolvesAs: (
+    control: StageControl,
+    event: MachineEventOf<'outcome.resolved'>,
+    params: { readonly kind: Resolution['kind']; readonly pausing: boolean | null },
+  ) => event.resolution.kind === params.kind && (params.pausing === null || control.pausing === params.pausing),
+} as const;
+
+/** The name of one of the {@link guards}. */
+export type GuardName = keyof typeof guards;
+
+/** A guard of any event, as the machine calls it. */
+export type Guard = (control: StageControl, event: MachineEvent, params: unknown) => boolean;
+
+/** Guards that look at the control alone, so that they can be asked before there is an event. */
+export const controlGuards: readonly GuardName[] = ['isPausing', 'isNotPausing'];
+
+function continuesInto(control: StageControl, continuation: Continuation, params: ContinuationParams): boolean {
+  if (continuation.next !== params.next || continuation.skipped.length !== params.passed) return false;
+  switch (params.arrives) {
+    case 'end':
+      return true;
+    case 'held':
+      return control.pausing;
+    case 'running':
+      return !control.pausing && continuation.start;
+    case 'queued':
+      return !control.pausing && !continuation.start;
+  }
+}
