@@ -1,0 +1,72 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from 'vitest';
+
+import { readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
+import { startNats } from '../support/nats-server.ts';
+
+describe('the nats-server fixture', () => {
+  it('starts one server with JetStream, kills it, and restarts it on the same address', async () => {
+    const nats = await startNats({ sync: 'always' });
+    try {
+      const before = await readNatsServerInfo(nats.monitorUrls[0] ?? '');
+      expect(before).toMatchObject({ syncAlways: true, storeDir: expect.stringContaining('jetstream') as string });
+      await nats.kill();
+      expect(nats.pid()).toBeUndefined();
+      expect((await readNatsHealth(nats.monitorUrls[0] ?? '')).healthy).toBe(false);
+      await nats.restart();
+      const after = await readNatsServerInfo(nats.monitorUrls[0] ?? '');
+      expect(after?.serverId).not.toBe(before?.serverId);
+    } finally {
+      await nats.stop();
+    }
+  });
+
+  it('freezes a server, which then answers nothing, and resumes it', async () => {
+    const nats = await startNats({ jetStream: false });
+    try {
+      nats.freeze();
+      expect(await readNatsHealth(nats.monitorUrls[0] ?? '')).toMatchObject({ healthy: false });
+      nats.resume();
+      await expect.poll(async () => (await readNatsHealth(nats.monitorUrls[0] ?? '')).healthy).toBe(true);
+    } finally {
+      await nats.stop();
+    }
+  });
+
+  it('starts a cluster of three that still has a leader after one is killed', async () => {
+    const nats = await startNats({ servers: 3 });
+    try {
+      expect(nats.urls).toHaveLength(3);
+      await nats.kill(1);
+      await nats.restart(1);
+      expect((await readNatsHealth(nats.monitorUrls[1] ?? '')).healthy).toBe(true);
+    } finally {
+      await nats.stop();
+    }
+  });
+
+  it('says what the server complained about when its configuration is wrong', async () => {
+    await expect(startNats({ extraConfig: 'no_such_setting {{{' })).rejects.toThrow(/ended while it started/);
+  });
+
+  it('leaves no server and no folder behind when the test process is killed', async () => {
+    const script = fileURLToPath(new URL('../support/nats-orphan.ts', import.meta.url));
+    const child = spawn(process.execPath, ['--import', 'tsx', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const [chunk] = (await once(child.stdout, 'data')) as [Buffer];
+    const { pid, folder } = JSON.parse(chunk.toString()) as { pid: number; folder: string };
+    child.kill('SIGKILL');
+    await expect.poll(() => isAlive(pid) || existsSync(folder), { timeout: 10_000 }).toBe(false);
+  });
+});
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
