@@ -1,7 +1,7 @@
 import type { Failure } from './failures.ts';
 import type { CommandId, Millis, StageName, TaskId } from './ids.ts';
 import type { JsonValue } from './json.ts';
-import type { Payload } from './records.ts';
+import type { Completion, Payload } from './records.ts';
 import type { TaskStatus } from './task-view.ts';
 
 /** Who a command comes from and why, as the client states it. */
@@ -78,8 +78,7 @@ export type Outcome =
       readonly stage: StageName;
       readonly attempt: number;
       readonly result:
-        | { readonly kind: 'completed'; readonly output: Payload }
-        | { readonly kind: 'failed'; readonly failure: Failure };
+        ({ readonly kind: 'completed' } & Completion) | { readonly kind: 'failed'; readonly failure: Failure };
     }
   /** The stage runner: a durable sub-step has its value and waits for the commit. */
   | {
@@ -96,14 +95,9 @@ export type Outcome =
       readonly type: 'lookup.answered';
       readonly stage: StageName;
       readonly answer:
-        | { readonly kind: 'done'; readonly output: Payload }
-        | { readonly kind: 'notDone' }
-        | { readonly kind: 'unknown' };
+        ({ readonly kind: 'done' } & Completion) | { readonly kind: 'notDone' } | { readonly kind: 'unknown' };
     }
   /** Recovery: the stage was running under an owner that is gone. */
   | { readonly type: 'owner.changed' }
   /** The actor's supervisor: it crashed more often than its restart intensity allows. */
   | { readonly type: 'actor.quarantine'; readonly failure: Failure };
-
-/** Anything in an actor's mailbox. */
-export type Message = TaskCommand | Outcome;

@@ -19,6 +19,14 @@ export interface CommandOrigin {
   readonly reason?: string;
 }
 
+/** A stage's result with the path that the definition's declared skips choose after it. */
+export interface Completion {
+  readonly output: Payload;
+  /** The next stage; null ends the task. */
+  readonly next: StageName | null;
+  readonly skipped: Continuation['skipped'];
+}
+
 /**
  * How a finished stage goes on. `next` null ends the task. `start` true means that the next stage has its slot and
  * runs with this very record, so that a stage costs one record on the uncontended path.

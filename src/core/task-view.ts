@@ -38,6 +38,9 @@ export interface StageView {
   readonly checkpoints: readonly string[];
 }
 
+/** A payload as it is shown: the value, or a reference when it is over the inline limit. */
+export type PayloadView = JsonValue | { readonly $blob: BlobReference };
+
 /** A task as a client or an operator sees it. Only committed facts are in it. */
 export interface TaskView {
   readonly taskId: TaskId;
@@ -65,6 +68,6 @@ export interface TaskView {
   readonly legalCommands: readonly TaskCommandName[];
   readonly owner: { readonly node: NodeId; readonly epoch: Epoch } | null;
   /** Results of the completed stages; a value over the inline limit is a reference. Left out of lists. */
-  readonly outputs?: Readonly<Record<string, JsonValue | { readonly $blob: BlobReference }>>;
-  readonly input?: JsonValue | { readonly $blob: BlobReference };
+  readonly outputs?: Readonly<Record<string, PayloadView>>;
+  readonly input?: PayloadView;
 }

@@ -1,0 +1,66 @@
+import { EngineError } from '../core/errors.ts';
+import type { EngineConfig } from '../core/config.ts';
+import type { TaskId } from '../core/ids.ts';
+import { parseJsonValue, type JsonValue } from '../core/json.ts';
+import type { Payload } from '../core/records.ts';
+import type { BlobStore } from '../ports/blobs.ts';
+
+/**
+ * Turns JSON values into payloads and back: small ones lie in the record, large ones in the blob store (claim check).
+ * Sizes are those of the JSON text in UTF-8.
+ */
+export class PayloadStore {
+  readonly #blobs: BlobStore;
+  readonly #config: Pick<EngineConfig, 'inlinePayloadBytes' | 'maxPayloadBytes'>;
+
+  constructor(deps: {
+    readonly blobs: BlobStore;
+    readonly config: Pick<EngineConfig, 'inlinePayloadBytes' | 'maxPayloadBytes'>;
+  }) {
+    this.#blobs = deps.blobs;
+    this.#config = deps.config;
+  }
+
+  /**
+   * The payload of a value; a promise only when it has to be stored outside.
+   *
+   * @param name - what it is, for the object's name and for errors: `input`, `output`, `checkpoint`
+   * @throws EngineError `UNSERIALIZABLE`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`; rejects as {@link BlobStore.put}
+   */
+  pack(taskId: TaskId, name: string, value: unknown): Payload | Promise<Payload> {
+    const json = parseJsonValue(value, name);
+    const text = JSON.stringify(json);
+    // A character takes one to three bytes, so short texts need no exact count.
+    if (text.length * 3 <= this.#config.inlinePayloadBytes) return { json };
+    const bytes = Buffer.from(text, 'utf8');
+    if (bytes.length <= this.#config.inlinePayloadBytes) return { json };
+    if (bytes.length > this.#config.maxPayloadBytes) {
+      throw new EngineError('PAYLOAD_TOO_LARGE', `${name} of task ${taskId} has ${bytes.length} bytes of JSON`, {
+        field: name,
+        limit: `${this.#config.maxPayloadBytes} bytes`,
+        got: bytes.length,
+        hint: 'keep large things in a store of your own and pass a reference',
+      });
+    }
+    return this.#blobs.put(taskId, name, bytes).then((blob) => ({ blob }));
+  }
+
+  /** The value of a payload; a promise only when it lies outside. Rejects as {@link BlobStore.get}. */
+  unpack(payload: Payload): JsonValue | Promise<JsonValue> {
+    if ('json' in payload) return payload.json;
+    return this.#blobs.get(payload.blob).then((bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')) as JsonValue);
+  }
+
+  /** The values of payloads by name; a promise only when one lies outside. */
+  unpackAll(
+    payloads: Readonly<Record<string, Payload>>,
+  ): Record<string, JsonValue> | Promise<Record<string, JsonValue>> {
+    const values: Record<string, JsonValue> = {};
+    const pending: Promise<void>[] = [];
+    for (const [name, payload] of Object.entries(payloads)) {
+      if ('json' in payload) values[name] = payload.json;
+      else pending.push(Promise.resolve(this.unpack(payload)).then((value) => void (values[name] = value)));
+    }
+    return pending.length === 0 ? values : Promise.all(pending).then(() => values);
+  }
+}

@@ -1,0 +1,53 @@
+import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
+import type { Payload } from '../core/records.ts';
+import type { PayloadView, TaskView } from '../core/task-view.ts';
+import type { PipelineDefinition } from '../pipeline/definition.ts';
+import { legalCommands } from '../pipeline/machine-step.ts';
+import { positionOf, type TaskState } from './task-state.ts';
+
+/** A task as a client or an operator sees it. Pure. */
+export function viewOf(
+  state: TaskState,
+  context: {
+    readonly definition: PipelineDefinition;
+    readonly shard: ShardId;
+    readonly owner: { readonly node: NodeId; readonly epoch: Epoch } | null;
+    readonly includePayloads: boolean;
+  },
+): TaskView {
+  const { status, stage } = positionOf(state.machine.value);
+  const { attempt, dueAt, pausing } = state.machine.control;
+  return {
+    taskId: state.taskId,
+    pipeline: state.pipeline,
+    version: state.version,
+    shard: context.shard,
+    state: state.machine.value,
+    status,
+    stage,
+    attempt: stage === null ? 0 : attempt,
+    dueAt,
+    pausing,
+    submittedAt: state.submittedAt,
+    updatedAt: state.updatedAt,
+    endedAt: state.endedAt,
+    inputHash: state.inputHash,
+    seq: state.seq,
+    failure: state.failure,
+    stages: state.stages.map((progress, index) => ({
+      ...progress,
+      checkpoints: index === state.stages.length - 1 ? Object.keys(state.checkpoints) : [],
+    })),
+    legalCommands: legalCommands(context.definition, state.machine.value, state.machine.control),
+    owner: context.owner,
+    ...(context.includePayloads ? { input: shown(state.input), outputs: mapValues(state.outputs, shown) } : {}),
+  };
+}
+
+function shown(payload: Payload): PayloadView {
+  return 'json' in payload ? payload.json : { $blob: payload.blob };
+}
+
+function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+}
