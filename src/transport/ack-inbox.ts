@@ -19,7 +19,7 @@ export type PublishOutcome =
 
 /** Codes of refusals that no stream gave. */
 export const localErrorCodes = {
-  /** The user may not publish there; nothing was stored. */
+  /** The user may not publish there, or not hear the answer. */
   forbidden: 403,
   /** Subject or header that the client cannot send; nothing was sent. */
   unsendable: 400,
@@ -152,7 +152,7 @@ export class AckInbox {
         return {
           kind: 'error',
           code: localErrorCodes.forbidden,
-          description: `publishing to ${answer.subject} is forbidden`,
+          description: `the NATS user lacks a permission on ${answer.subject}`,
         };
       default:
         return answer satisfies never;

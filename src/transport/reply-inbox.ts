@@ -8,7 +8,7 @@ export type InboxAnswer =
   | { readonly kind: 'reply'; readonly message: Msg }
   | { readonly kind: 'no-responders' }
   | { readonly kind: 'disconnected' }
-  /** The server refused the publish for want of a permission: it was not received. */
+  /** For want of a permission the publish was refused, or (with the inbox as subject) its answer cannot arrive. */
   | { readonly kind: 'forbidden'; readonly subject: string };
 
 const noResponders: InboxAnswer = { kind: 'no-responders' };
@@ -108,13 +108,11 @@ export class ReplyInbox<Waiting extends WaitingReply> {
   #handleStatus(status: LinkStatus): void {
     if (status.kind === 'disconnected' || status.kind === 'closed') this.#settleAll();
     if (status.kind !== 'forbidden') return;
-    if (status.operation === 'subscription') {
-      if (status.subject !== `${this.#prefix}*`) return;
-      this.#logger.error({ subject: status.subject }, 'replies cannot arrive: subscribing to the inbox is forbidden');
-      return;
-    }
+    const isInbox = status.operation === 'subscription' && status.subject === `${this.#prefix}*`;
+    if (isInbox) this.#logger.error({ subject: status.subject }, 'replies cannot arrive: the inbox is forbidden');
+    if (!isInbox && status.operation === 'subscription') return;
     for (const [token, waiting] of this.#waiting) {
-      if (waiting.subject !== status.subject) continue;
+      if (!isInbox && waiting.subject !== status.subject) continue;
       this.#waiting.delete(token);
       this.#settle(waiting, { kind: 'forbidden', subject: status.subject });
     }
