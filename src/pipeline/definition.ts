@@ -3,6 +3,7 @@ import type { AnyStateMachine } from 'xstate';
 import type { RetryPolicy } from '../core/backoff.ts';
 import type { PipelineName, StageName } from '../core/ids.ts';
 import type { AnyDriver, Classify } from '../ports/driver.ts';
+import type { TransitionPlan } from './transition-plan.ts';
 
 /** What a declared skip may look at: the task's input and the results of the stages before. */
 export interface SkipContext<Input = unknown, Outputs = Readonly<Record<string, unknown>>> {
@@ -51,6 +52,8 @@ export interface PipelineDefinition<Input = unknown, Outputs = Readonly<Record<s
   readonly input: StandardSchemaV1<unknown, Input>;
   readonly stages: readonly StageSpec[];
   readonly machine: AnyStateMachine;
+  /** The machine's transitions, ready to be looked up. */
+  readonly plan: TransitionPlan;
   /** The stage of that name. @throws InvariantViolation when there is none */
   stage(name: StageName): StageSpec;
   /** Carries the outputs' types; never set. */

@@ -1,8 +1,7 @@
 import { configRanges } from '../core/config.ts';
-import type { StageName } from '../core/ids.ts';
 import type { InterruptionDecision } from '../core/failures.ts';
+import type { Millis, StageName } from '../core/ids.ts';
 import type { Continuation, Resolution, TaskEvent, TaskEventType } from '../core/records.ts';
-import type { Millis } from '../core/ids.ts';
 import { attemptsUsed, type StageControl } from './control.ts';
 
 /** An event of the machine: what happened to a task, and when by its owner's clock. */
@@ -19,8 +18,8 @@ export const maximumInterruptions = configRanges.maxInterruptions.most;
 /** Which declared way on a transition stands for, and where in the next stage it arrives. */
 export interface ContinuationParams {
   readonly next: StageName | null;
-  /** How many stages a declared skip passes over. */
-  readonly passed: number;
+  /** The stages that a declared skip passes over, in order; the record must name each of them. */
+  readonly skipped: readonly StageName[];
   readonly arrives: 'end' | 'running' | 'queued' | 'held';
 }
 
@@ -110,11 +109,14 @@ export type GuardName = keyof typeof guards;
 /** A guard of any event, as the machine calls it. */
 export type Guard = (control: StageControl, event: MachineEvent, params: unknown) => boolean;
 
-/** Guards that look at the control alone, so that they can be asked before there is an event. */
-export const controlGuards: readonly GuardName[] = ['isPausing', 'isNotPausing'];
+/** Whether a guard can hold for some event: only those that look at the control alone can be told before there is one. */
+export function holdsBeforeEvent(name: GuardName | null, control: StageControl): boolean {
+  if (name === 'isPausing' || name === 'isNotPausing') return guards[name](control);
+  return true;
+}
 
 function continuesInto(control: StageControl, continuation: Continuation, params: ContinuationParams): boolean {
-  if (continuation.next !== params.next || continuation.skipped.length !== params.passed) return false;
+  if (continuation.next !== params.next || !namesSkipped(continuation, params.skipped)) return false;
   switch (params.arrives) {
     case 'end':
       return true;
@@ -125,4 +127,12 @@ function continuesInto(control: StageControl, continuation: Continuation, params
     case 'queued':
       return !control.pausing && !continuation.start;
   }
+}
+
+/** Whether a continuation names exactly these stages as skipped, in order. */
+export function namesSkipped(continuation: Continuation, skipped: readonly StageName[]): boolean {
+  return (
+    continuation.skipped.length === skipped.length &&
+    skipped.every((stage, index) => continuation.skipped[index]?.stage === stage)
+  );
 }
