@@ -1,0 +1,98 @@
+import { backoffDelayMs } from '../core/backoff.ts';
+import { asError } from '../core/errors.ts';
+import { unitHash } from '../core/hash.ts';
+import type { Outcome } from '../core/messages.ts';
+import { AttemptContext } from './stage-context.ts';
+import { complete, type StageJob, type StageRunnerDeps } from './stage-runner.ts';
+
+type Answer = Extract<Outcome, { type: 'lookup.answered' }>['answer'];
+
+/**
+ * Asks a driver what became of its interrupted attempt, as often as the stage's retry policy allows. When it cannot tell, or
+ * cannot be asked, the answer is `unknown`: the engine stops there and never guesses (R-IDEM-3).
+ *
+ * @param signal - aborts when nobody waits for the answer any more; then there is none
+ */
+export async function runLookup(
+  job: StageJob,
+  deps: StageRunnerDeps,
+  signal: AbortSignal,
+  onOutcome: (outcome: Outcome) => void,
+): Promise<void> {
+  const { spec, taskId } = job;
+  for (let asked = 1; asked <= spec.retry.maxAttempts; asked += 1) {
+    const answer = await ask(job, deps, signal).catch((thrown: unknown) => {
+      deps.logger.warn({ taskId, stage: spec.name, asked, err: asError(thrown) }, 'a lookup failed');
+      return null;
+    });
+    if (signal.aborted) return;
+    if (answer !== null) {
+      onOutcome({ type: 'lookup.answered', stage: spec.name, answer });
+      return;
+    }
+    if (asked < spec.retry.maxAttempts) {
+      await sleep(deps, backoffDelayMs(spec.retry, asked, unitHash(`${taskId}/${spec.name}/lookup/${asked}`)), signal);
+      if (signal.aborted) return;
+    }
+  }
+  onOutcome({ type: 'lookup.answered', stage: spec.name, answer: { kind: 'unknown' } });
+}
+
+async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): Promise<Answer> {
+  const { spec, taskId, definition, attempt, fence } = job;
+  const input = await deps.payloads.unpack(job.input);
+  const outputs = await deps.payloads.unpackAll(job.outputs);
+  const timeout = new AbortController();
+  const abort = (): void => timeout.abort(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  const timer = deps.clock.setTimer(spec.timeoutMs, () =>
+    timeout.abort(new Error(`no answer within ${spec.timeoutMs} ms`)),
+  );
+  try {
+    const context = new AttemptContext({
+      namespace: deps.namespace,
+      taskId,
+      pipeline: definition.name,
+      stage: spec.name,
+      attempt,
+      input,
+      outputs,
+      fence,
+      signal: () => timeout.signal,
+      logger: deps.logger,
+      ports: deps.ports,
+      onHeartbeat: () => {},
+      recall: () => undefined,
+      save: () => Promise.reject(new Error('a lookup has no checkpoints')),
+    });
+    const answer = await Promise.race([spec.driver.lookup?.(context), aborted(timeout.signal)]);
+    if (answer?.kind === 'notDone') return { kind: 'notDone' };
+    if (answer?.kind !== 'done') return { kind: 'unknown' };
+    return { kind: 'done', ...(await complete(job, answer.output, { input, outputs, payloads: deps.payloads })) };
+  } finally {
+    timer.cancel();
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    const fail = (): void => reject(asError(signal.reason));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
+}
+
+function sleep(deps: StageRunnerDeps, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = deps.clock.setTimer(delayMs, resolve);
+    signal.addEventListener(
+      'abort',
+      () => {
+        timer.cancel();
+        resolve();
+      },
+      { once: true },
+    );
+  });
+}

@@ -1,0 +1,56 @@
+import { Packr } from 'msgpackr';
+import { EngineError } from '../core/errors.ts';
+import type { TaskId } from '../core/ids.ts';
+import type { StageControl } from '../pipeline/control.ts';
+import { restore } from '../pipeline/machine-step.ts';
+import type { PipelineRegistry } from '../pipeline/registry.ts';
+import type { TaskState } from './task-state.ts';
+
+/** The snapshot format this build writes; it reads no other. */
+export const snapshotFormat = 1;
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
+
+type Stored = Omit<TaskState, 'machine'> & {
+  readonly format: number;
+  readonly value: string;
+  readonly control: StageControl;
+};
+
+/** A task's state as MessagePack: the machine as its state name and context, never XState's own object. */
+export function encodeSnapshot(state: TaskState): Uint8Array {
+  const { machine, ...rest } = state;
+  return packr.pack({ format: snapshotFormat, value: machine.value, control: machine.control, ...rest });
+}
+
+/**
+ * The state in a snapshot.
+ *
+ * @throws EngineError `RECORD_CORRUPT` for bytes that are no snapshot of that task in this format, `PIPELINE_UNKNOWN` or
+ *   `PIPELINE_VERSION_UNKNOWN` when this node does not have the task's definition
+ */
+export function decodeSnapshot(taskId: TaskId, bytes: Uint8Array, registry: PipelineRegistry): TaskState {
+  const { format: _format, value, control, ...rest } = readStored(taskId, bytes);
+  const definition = registry.find(rest.pipeline, rest.version);
+  return { ...rest, machine: restore(definition, value, control) };
+}
+
+function readStored(taskId: TaskId, bytes: Uint8Array): Stored {
+  let stored: Partial<Stored> | null;
+  try {
+    stored = packr.unpack(bytes) as Partial<Stored> | null;
+  } catch (error) {
+    throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} is not MessagePack`, { cause: error });
+  }
+  if (typeof stored !== 'object' || stored === null || stored.taskId !== taskId) {
+    throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} holds another thing`, { got: stored?.taskId });
+  }
+  if (stored.format !== snapshotFormat) {
+    throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} has format ${String(stored.format)}`, {
+      field: 'format',
+      limit: String(snapshotFormat),
+      got: stored.format,
+    });
+  }
+  return stored as Stored;
+}

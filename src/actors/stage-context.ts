@@ -1,0 +1,130 @@
+import { EngineError, invalidArgument } from '../core/errors.ts';
+import type { PipelineName, StageName, TaskId } from '../core/ids.ts';
+import type { JsonValue } from '../core/json.ts';
+import type { Fence, StageContext } from '../ports/driver.ts';
+import type { Logger } from '../ports/logger.ts';
+
+const checkpointNamePattern = /^[a-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
+/** What a stage context is made of and whom it tells. */
+export interface StageContextParts {
+  readonly namespace: string;
+  readonly taskId: TaskId;
+  readonly pipeline: PipelineName;
+  readonly stage: StageName;
+  readonly attempt: number;
+  readonly input: JsonValue;
+  readonly outputs: Readonly<Record<string, JsonValue>>;
+  readonly fence: Fence;
+  readonly signal: () => AbortSignal;
+  readonly logger: Logger;
+  readonly ports: Readonly<Record<string, unknown>>;
+  readonly onHeartbeat: () => void;
+  /** Gives the committed value of a checkpoint, or undefined. */
+  readonly recall: (name: string) => JsonValue | undefined | Promise<JsonValue>;
+  /** Commits a checkpoint's value; resolves when it is committed, with the value as JSON keeps it. */
+  readonly save: (name: string, value: unknown) => Promise<JsonValue>;
+}
+
+/**
+ * The idempotency key of a stage of a task: the same on every attempt, node and redrive, and fit for an HTTP header.
+ */
+export function idempotencyKeyOf(namespace: string, taskId: TaskId, stage: StageName): string {
+  return `${namespace}:${taskId}:${stage}`;
+}
+
+/** The {@link StageContext} of one attempt. A class with lazy parts: most drivers use few of them, and one is made a stage. */
+export class AttemptContext implements StageContext {
+  readonly #parts: StageContextParts;
+  readonly #running = new Map<string, Promise<unknown>>();
+  #log: Logger | null = null;
+
+  constructor(parts: StageContextParts) {
+    this.#parts = parts;
+  }
+
+  get taskId(): TaskId {
+    return this.#parts.taskId;
+  }
+
+  get pipeline(): PipelineName {
+    return this.#parts.pipeline;
+  }
+
+  get stage(): StageName {
+    return this.#parts.stage;
+  }
+
+  get attempt(): number {
+    return this.#parts.attempt;
+  }
+
+  get input(): unknown {
+    return this.#parts.input;
+  }
+
+  get outputs(): Readonly<Record<string, unknown>> {
+    return this.#parts.outputs;
+  }
+
+  get idempotencyKey(): string {
+    return idempotencyKeyOf(this.#parts.namespace, this.#parts.taskId, this.#parts.stage);
+  }
+
+  get fence(): Fence {
+    return this.#parts.fence;
+  }
+
+  get signal(): AbortSignal {
+    return this.#parts.signal();
+  }
+
+  get ports(): Readonly<Record<string, unknown>> {
+    return this.#parts.ports;
+  }
+
+  get log(): Logger {
+    const { logger, taskId, pipeline, stage, attempt } = this.#parts;
+    this.#log ??= logger.child({ taskId, pipeline, stage, attempt });
+    return this.#log;
+  }
+
+  readonly heartbeat = (): void => {
+    this.#parts.onHeartbeat();
+  };
+
+  readonly checkpoint = <Value>(name: string, fn: () => Promise<Value> | Value): Promise<Value> => {
+    if (typeof name !== 'string' || !checkpointNamePattern.test(name)) {
+      return Promise.reject(
+        invalidArgument({
+          field: 'checkpoint',
+          message: 'a checkpoint needs a name that holds only A–Z a–z 0–9 _ . -',
+          limit: String(checkpointNamePattern),
+          got: name,
+        }),
+      );
+    }
+    // Two calls of one name are one sub-step: the second waits for the first.
+    const running = this.#running.get(name);
+    if (running !== undefined) return running as Promise<Value>;
+    const result = this.#checkpoint(name, fn);
+    this.#running.set(name, result);
+    void result.catch(() => this.#running.delete(name)); // A failed sub-step may be tried again within the attempt.
+    return result as Promise<Value>;
+  };
+
+  async #checkpoint(name: string, fn: () => unknown): Promise<unknown> {
+    const recalled = await this.#parts.recall(name);
+    if (recalled !== undefined) return recalled;
+    this.signal.throwIfAborted();
+    const value = await fn();
+    this.signal.throwIfAborted();
+    if (value === undefined) {
+      throw new EngineError('UNSERIALIZABLE', `checkpoint ${name} returned undefined, which JSON cannot keep`, {
+        field: 'checkpoint',
+        hint: 'return null',
+      });
+    }
+    return this.#parts.save(name, value);
+  }
+}

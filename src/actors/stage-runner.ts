@@ -1,0 +1,308 @@
+import type { EngineConfig } from '../core/config.ts';
+import { asError, EngineError } from '../core/errors.ts';
+import type { Failure } from '../core/failures.ts';
+import type { TaskId } from '../core/ids.ts';
+import type { Outcome } from '../core/messages.ts';
+import type { Completion, Payload } from '../core/records.ts';
+import { continueAfter } from '../pipeline/continuation.ts';
+import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
+import { validateWith } from '../pipeline/validate.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { Fence } from '../ports/driver.ts';
+import type { Logger } from '../ports/logger.ts';
+import { classifyError, failureOf } from './classify.ts';
+import type { PayloadStore } from './payload-store.ts';
+import { AttemptContext } from './stage-context.ts';
+import type { JsonValue } from '../core/json.ts';
+
+/** One attempt of one stage, immutable: what the commit that started it says. */
+export interface StageJob {
+  readonly taskId: TaskId;
+  readonly definition: PipelineDefinition;
+  readonly spec: StageSpec;
+  readonly attempt: number;
+  readonly input: Payload;
+  readonly outputs: Readonly<Record<string, Payload>>;
+  readonly checkpoints: Readonly<Record<string, Payload>>;
+  readonly fence: Fence;
+}
+
+/** What a stage run reports. */
+export interface StageRunEvents {
+  /** An outcome for the actor's mailbox. At most one `stage.settled` a run; none after an abort from outside. */
+  readonly onOutcome: (outcome: Outcome) => void;
+  /** The driver holds its slot no more: it settled, or was given up. Called once, before the run's `stage.settled`. */
+  readonly onEnd: (end: 'settled' | 'abandoned') => void;
+}
+
+/** What runs need; one set a node. */
+export interface StageRunnerDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly payloads: PayloadStore;
+  readonly namespace: string;
+  /** The user's integrations, handed to every driver. */
+  readonly ports: Readonly<Record<string, unknown>>;
+  readonly config: Pick<EngineConfig, 'abortGraceMs' | 'maxCheckpoints'>;
+}
+
+/**
+ * One running driver: its deadline, heartbeats, abort signal and checkpoints.
+ *
+ * ```
+ * running ──settles──────────────► ended, reports stage.settled
+ *    │  └─timeout, no heartbeat──► ending ──settles or grace over──► ended, reports stage.settled (timeout)
+ *    └─abort() from outside──────► ending ──settles or grace over──► ended, reports nothing
+ * ```
+ * A timed-out attempt is reported only when its driver has stopped or was given up after the grace, so that two attempts of
+ * one stage do not run at one time (R-LOCK-1).
+ */
+export class StageRun {
+  readonly #job: StageJob;
+  readonly #deps: StageRunnerDeps;
+  readonly #events: StageRunEvents;
+  #phase: 'running' | 'ending' | 'ended' = 'running';
+  #abort: AbortController | null = null;
+  #abortReason: Error | null = null;
+  /** What is reported when the run ends while it is `ending`; null after an abort from outside. */
+  #verdict: Failure | null = null;
+  #timeout: TimerHandle | null = null;
+  #heartbeatTimer: TimerHandle | null = null;
+  #lastHeartbeatMs = 0;
+  readonly #saving = new Map<string, { resolve: () => void; reject: (reason: Error) => void }>();
+  readonly #saved = new Map<string, JsonValue>();
+  #checkpointCount: number;
+
+  private constructor(job: StageJob, deps: StageRunnerDeps, events: StageRunEvents) {
+    this.#job = job;
+    this.#deps = deps;
+    this.#events = events;
+    this.#checkpointCount = Object.keys(job.checkpoints).length;
+  }
+
+  /** Starts the job's driver. */
+  static start(job: StageJob, deps: StageRunnerDeps, events: StageRunEvents): StageRun {
+    const run = new StageRun(job, deps, events);
+    run.#startTimers();
+    void run.#execute();
+    return run;
+  }
+
+  get attempt(): number {
+    return this.#job.attempt;
+  }
+
+  get isEnded(): boolean {
+    return this.#phase === 'ended';
+  }
+
+  /** Nobody waits for this attempt any more (canceled, ownership lost, shutdown): aborts its driver and reports nothing. */
+  abort(reason: Error): void {
+    if (this.#phase === 'ended') return;
+    this.#verdict = null;
+    this.#end(reason);
+  }
+
+  /** The checkpoint of that name is committed: the driver goes on. */
+  checkpointCommitted(name: string): void {
+    this.#saving.get(name)?.resolve();
+    this.#saving.delete(name);
+  }
+
+  /** The checkpoint of that name was not taken, for the attempt is not current any more. */
+  checkpointDropped(name: string): void {
+    this.#saving.get(name)?.reject(new EngineError('CANCELED', `attempt ${this.attempt} is not the current one`));
+    this.#saving.delete(name);
+  }
+
+  #startTimers(): void {
+    const { clock } = this.#deps;
+    const { timeoutMs, heartbeatTimeoutMs } = this.#job.spec;
+    this.#timeout = clock.setTimer(timeoutMs, () => {
+      this.#expire('timeout', 'STAGE_TIMEOUT', `no result within ${timeoutMs} ms`);
+    });
+    if (heartbeatTimeoutMs === null) return;
+    this.#lastHeartbeatMs = clock.monotonicMs();
+    this.#watchHeartbeat(heartbeatTimeoutMs, heartbeatTimeoutMs);
+  }
+
+  /** One timer a window, not one a heartbeat: it looks how old the last beat is and sleeps for what is left. */
+  #watchHeartbeat(windowMs: number, delayMs: number): void {
+    this.#heartbeatTimer = this.#deps.clock.setTimer(delayMs, () => {
+      const silentMs = this.#deps.clock.monotonicMs() - this.#lastHeartbeatMs;
+      if (silentMs < windowMs) this.#watchHeartbeat(windowMs, windowMs - silentMs);
+      else this.#expire('heartbeatTimeout', 'HEARTBEAT_TIMEOUT', `no heartbeat within ${windowMs} ms`);
+    });
+  }
+
+  #expire(failureClass: 'timeout' | 'heartbeatTimeout', code: string, message: string): void {
+    if (this.#phase !== 'running') return;
+    const error = new Error(message);
+    error.name = 'TimeoutError';
+    this.#verdict = failureOf(error, failureClass, code);
+    this.#end(error);
+  }
+
+  #end(reason: Error): void {
+    const wasRunning = this.#phase === 'running';
+    this.#phase = 'ending';
+    this.#abortReason ??= reason;
+    this.#abort?.abort(this.#abortReason);
+    for (const waiting of this.#saving.values()) waiting.reject(this.#abortReason);
+    this.#saving.clear();
+    if (!wasRunning) return;
+    this.#stopTimers();
+    this.#timeout = this.#deps.clock.setTimer(this.#deps.config.abortGraceMs, () => {
+      const { taskId, spec } = this.#job;
+      this.#deps.logger.warn(
+        { taskId, stage: spec.name, attempt: this.attempt, graceMs: this.#deps.config.abortGraceMs },
+        'a driver ignored its abort signal and is given up; it may still be running',
+      );
+      this.#finish('abandoned', this.#verdict === null ? null : { kind: 'failed', failure: this.#verdict });
+    });
+  }
+
+  #stopTimers(): void {
+    this.#timeout?.cancel();
+    this.#heartbeatTimer?.cancel();
+  }
+
+  async #execute(): Promise<void> {
+    let result: ({ kind: 'completed' } & Completion) | { kind: 'failed'; failure: Failure };
+    try {
+      result = { kind: 'completed', ...(await this.#complete()) };
+    } catch (thrown) {
+      result = { kind: 'failed', failure: this.#classify(thrown) };
+    }
+    if (this.#phase === 'ended') return; // Given up already; the caller counts stragglers by `abandoned`.
+    if (this.#phase === 'running') this.#finish('settled', result);
+    else this.#finish('settled', this.#verdict === null ? null : { kind: 'failed', failure: this.#verdict });
+  }
+
+  async #complete(): Promise<Completion> {
+    const job = this.#job;
+    const { payloads } = this.#deps;
+    const input = await payloads.unpack(job.input);
+    const outputs = await payloads.unpackAll(job.outputs);
+    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    const returned = await job.spec.driver.execute(this.#context(input, outputs));
+    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    return complete(job, returned, { input, outputs, payloads });
+  }
+
+  #classify(thrown: unknown): Failure {
+    try {
+      return classifyError(asError(thrown), this.#job.spec.classify);
+    } catch (error) {
+      // A thrown object with throwing getters, or a classifier that throws: the failure is still recorded.
+      return {
+        class: 'unexpected',
+        code: 'UNCLASSIFIABLE',
+        name: 'Error',
+        message: `the error cannot be read: ${String(asError(error).message)}`,
+      };
+    }
+  }
+
+  #finish(end: 'settled' | 'abandoned', result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): void {
+    this.#phase = 'ended';
+    this.#stopTimers();
+    this.#events.onEnd(end);
+    if (result === null) return;
+    this.#events.onOutcome({ type: 'stage.settled', stage: this.#job.spec.name, attempt: this.attempt, result });
+  }
+
+  #signal(): AbortSignal {
+    if (this.#abort === null) {
+      this.#abort = new AbortController();
+      if (this.#abortReason !== null) this.#abort.abort(this.#abortReason);
+    }
+    return this.#abort.signal;
+  }
+
+  #context(input: JsonValue, outputs: Readonly<Record<string, JsonValue>>): AttemptContext {
+    const { taskId, definition, spec, attempt, fence, checkpoints } = this.#job;
+    const { namespace, logger, ports, payloads, clock } = this.#deps;
+    return new AttemptContext({
+      namespace,
+      taskId,
+      pipeline: definition.name,
+      stage: spec.name,
+      attempt,
+      input,
+      outputs,
+      fence,
+      logger,
+      ports,
+      signal: () => this.#signal(),
+      onHeartbeat: () => {
+        this.#lastHeartbeatMs = clock.monotonicMs();
+      },
+      recall: (name) => {
+        const saved = this.#saved.get(name);
+        if (saved !== undefined) return saved;
+        const payload = Object.hasOwn(checkpoints, name) ? checkpoints[name] : undefined;
+        return payload === undefined ? undefined : payloads.unpack(payload);
+      },
+      save: (name, value) => this.#save(name, value),
+    });
+  }
+
+  async #save(name: string, value: unknown): Promise<JsonValue> {
+    const { taskId, spec, attempt } = this.#job;
+    const { maxCheckpoints } = this.#deps.config;
+    if (this.#checkpointCount >= maxCheckpoints) {
+      throw new EngineError('INVALID_ARGUMENT', `stage ${spec.name} has more than ${maxCheckpoints} checkpoints`, {
+        field: 'checkpoint',
+        limit: `${maxCheckpoints}`,
+        got: name,
+      });
+    }
+    this.#checkpointCount += 1;
+    const packed = await this.#deps.payloads.pack(taskId, `${spec.name}.${name}`, value);
+    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    const committed = new Promise<void>((resolve, reject) => {
+      this.#saving.set(name, { resolve, reject });
+    });
+    this.#events.onOutcome({ type: 'checkpoint.reached', stage: spec.name, attempt, name, value: packed });
+    await committed;
+    this.#saved.set(name, value as JsonValue);
+    return value as JsonValue;
+  }
+}
+
+/**
+ * A driver's result as the stage's completion: checked against the output schema, measured, and with the way on that the
+ * declared skips choose.
+ *
+ * @throws EngineError of a code that is classified `contract`
+ */
+export async function complete(
+  job: Pick<StageJob, 'taskId' | 'definition' | 'spec'>,
+  returned: unknown,
+  context: {
+    readonly input: JsonValue;
+    readonly outputs: Readonly<Record<string, JsonValue>>;
+    readonly payloads: PayloadStore;
+  },
+): Promise<Completion> {
+  const { taskId, definition, spec } = job;
+  const validation = await validateWith(spec.output, returned);
+  if (!validation.ok) {
+    const issues = validation.issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    throw new EngineError(
+      'INVALID_ARGUMENT',
+      `stage ${spec.name} returned a value that is not of its output schema: ${issues}`,
+      {
+        field: 'output',
+      },
+    );
+  }
+  const value = validation.value === undefined ? null : validation.value;
+  const output = await context.payloads.pack(taskId, `${spec.name}.output`, value);
+  const way = continueAfter(definition, spec.index, {
+    input: context.input,
+    outputs: { ...context.outputs, [spec.name]: value },
+  });
+  return { output, ...way };
+}

@@ -1,0 +1,92 @@
+import type { PreparedResolve, PreparedSubmit } from '../actors/messages.ts';
+import type { PayloadStore } from '../actors/payload-store.ts';
+import { complete } from '../actors/stage-runner.ts';
+import { positionOf, type TaskState } from '../actors/task-state.ts';
+import { EngineError } from '../core/errors.ts';
+import { contentHash } from '../core/hash.ts';
+import type { ControlCommand, SubmitCommand } from '../core/messages.ts';
+import { continueAfter } from '../pipeline/continuation.ts';
+import type { PipelineRegistry } from '../pipeline/registry.ts';
+import { validateWith } from '../pipeline/validate.ts';
+
+/** What preparing a command needs. */
+export interface PreparationDeps {
+  readonly registry: PipelineRegistry;
+  readonly payloads: PayloadStore;
+}
+
+/**
+ * Checks a submit against its pipeline's schema and stores a large input, all before any record is written.
+ *
+ * @throws EngineError `PIPELINE_UNKNOWN`, `PIPELINE_VERSION_UNKNOWN`, `INPUT_INVALID` with path and reason, `PAYLOAD_TOO_LARGE`,
+ *   `UNSERIALIZABLE`; `UNAVAILABLE` or `STORAGE_FULL` from the blob store
+ */
+export async function prepareSubmit(command: SubmitCommand, deps: PreparationDeps): Promise<PreparedSubmit> {
+  const definition = deps.registry.find(command.pipeline, command.version);
+  const validation = await validateWith(definition.input, command.input);
+  if (!validation.ok) {
+    const [first] = validation.issues;
+    const all = validation.issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
+    throw new EngineError('INPUT_INVALID', `input of pipeline ${definition.name} is invalid: ${all}`, {
+      field: first === undefined ? 'input' : `input${first.path.slice(1)}`,
+    });
+  }
+  const value = validation.value === undefined ? null : validation.value;
+  const input = await deps.payloads.pack(command.taskId, 'input', value);
+  const way = continueAfter(definition, -1, { input: value, outputs: {} });
+  return {
+    ...fieldsOf(command),
+    type: 'task.submit',
+    definition,
+    input,
+    inputHash: contentHash(command.input),
+    ...way,
+  };
+}
+
+/**
+ * Checks the output that an operator says an unknown stage has had, as if its driver had returned it.
+ *
+ * @throws EngineError `NOT_ALLOWED` when the task is not in `unknown`, `INVALID_ARGUMENT` for a wrong output, and what {@link complete} throws
+ */
+export async function prepareResolve(
+  command: Extract<ControlCommand, { type: 'task.resolve' }>,
+  state: TaskState,
+  deps: PreparationDeps,
+): Promise<PreparedResolve> {
+  const { resolution } = command;
+  const fields = { ...fieldsOf(command), type: 'task.resolve' } as const;
+  if (resolution.kind === 'notDone') return { ...fields, resolution };
+  if (resolution.kind === 'failed') {
+    const failure = {
+      class: 'fatal',
+      code: 'RESOLVED_AS_FAILED',
+      name: 'OperatorDecision',
+      message: resolution.message,
+    } as const;
+    return { ...fields, resolution: { kind: 'failed', failure } };
+  }
+  const { status, stage } = positionOf(state.machine.value);
+  if (status !== 'unknown' || stage === null) {
+    throw new EngineError('NOT_ALLOWED', `task ${state.taskId} is ${state.machine.value}: no outcome is unknown`, {
+      got: state.machine.value,
+    });
+  }
+  const definition = deps.registry.find(state.pipeline, state.version);
+  const input = await deps.payloads.unpack(state.input);
+  const outputs = await deps.payloads.unpackAll(state.outputs);
+  const job = { taskId: state.taskId, definition, spec: definition.stage(stage) };
+  const completion = await complete(job, resolution.output, { input, outputs, payloads: deps.payloads });
+  return { ...fields, resolution: { kind: 'completed', ...completion } };
+}
+
+function fieldsOf(
+  command: SubmitCommand | ControlCommand,
+): Pick<PreparedSubmit, 'taskId' | 'commandId' | 'by' | 'reason'> {
+  return {
+    taskId: command.taskId,
+    commandId: command.commandId,
+    ...(command.by === undefined ? {} : { by: command.by }),
+    ...(command.reason === undefined ? {} : { reason: command.reason }),
+  };
+}
