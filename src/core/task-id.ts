@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { invalidArgument } from './errors.ts';
-import type { PipelineName, TaskId } from './ids.ts';
+import { parseTaskId, type PipelineName, type TaskId } from './ids.ts';
 
 /** Longest idempotency key in characters. */
 export const maximumIdempotencyKeyLength = 1_024;
@@ -29,4 +29,35 @@ export function deriveTaskId(pipeline: PipelineName, idempotencyKey: string): Ta
   // A pipeline's name holds no line break, so no two pairs have the same text.
   const hash = createHash('sha256').update(`${pipeline}\n${key}`).digest('hex');
   return `key-${hash.slice(0, digits)}` as TaskId;
+}
+
+/** The identity of a submit. `fresh`: the id was made for it, so whatever is found under it came from this very submit. */
+export interface TaskIdentity {
+  readonly taskId: TaskId;
+  readonly fresh: boolean;
+}
+
+/**
+ * The task id that a submit goes to: the one given, the one of the idempotency key, or a new one.
+ *
+ * @throws EngineError `INVALID_TASK_ID`, `INVALID_ARGUMENT`; also when both an id and a key are given
+ */
+export function chooseTaskId(
+  pipeline: PipelineName,
+  given: { readonly taskId?: unknown; readonly idempotencyKey?: unknown },
+  newId: () => string,
+): TaskIdentity {
+  const { taskId, idempotencyKey } = given;
+  if (taskId !== undefined && idempotencyKey !== undefined) {
+    throw invalidArgument({
+      field: 'idempotencyKey',
+      message: 'a submit has a taskId or an idempotencyKey, not both',
+      limit: 'one of taskId, idempotencyKey',
+    });
+  }
+  if (taskId !== undefined) return { taskId: parseTaskId(taskId), fresh: false };
+  if (idempotencyKey !== undefined) {
+    return { taskId: deriveTaskId(pipeline, idempotencyKey as string), fresh: false };
+  }
+  return { taskId: parseTaskId(newId()), fresh: true };
 }
