@@ -136,6 +136,12 @@ export interface TaskRecord {
   readonly event: TaskEvent;
   /** The machine's state after it, such as `photos.running`; replay asserts that it arrives there. */
   readonly to: string;
+  /**
+   * The task's pipeline and version, for readers of the journal that hold no state of the task: events and dead letters
+   * name them even when the submit is trimmed. Replay ignores them.
+   */
+  readonly pipeline?: PipelineName;
+  readonly version?: number;
 }
 
 /** A new owner's first append: from it on, the server refuses every append of the owner before. */

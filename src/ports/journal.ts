@@ -24,6 +24,11 @@ export interface JournalEntry {
   /** When the server stored it, by the server's clock. */
   readonly storedAt: Millis;
   readonly body: Uint8Array;
+  /**
+   * Sequence of the shard's message before this one, 0 for its first; the append's own condition, which the server keeps as
+   * a header. A follower sees by it that messages were trimmed away under it. Left out when an adapter cannot tell.
+   */
+  readonly previous?: Sequence;
 }
 
 /** The shards' journals: one ordered, conditional-append log a shard, all in one stream of sequences. */
