@@ -114,8 +114,9 @@ function checkStage(name: StageName, index: number, options: unknown): StageSpec
     ),
     effect: checkOptional(fields['effect'], (value) => checkEffect(value, `${path}.effect`)) ?? 'idempotent',
     skip: checkOptional(fields['skip'], (value) => checkSkip(value, `${path}.skip`)),
-    classify: checkOptional(fields['classify'], (value) =>
-      checkFunction<Classify>(value, `${path}.classify`, 'a function of the error'),
+    classify: checkOptional(
+      fields['classify'],
+      (value) => checkFunction(value, `${path}.classify`, 'a function of the error') as Classify,
     ),
   };
 }
@@ -123,7 +124,7 @@ function checkStage(name: StageName, index: number, options: unknown): StageSpec
 function checkSchema(value: unknown, path: string): StandardSchemaV1 {
   // Some libraries' schemas are functions.
   const holder = typeof value === 'object' || typeof value === 'function' ? value : null;
-  const standard: unknown = (holder as { readonly '~standard'?: unknown } | null)?.['~standard'];
+  const { '~standard': standard } = (holder ?? {}) as { readonly '~standard'?: unknown };
   const { version, validate } = (standard ?? {}) as { readonly version?: unknown; readonly validate?: unknown };
   if (version === 1 && typeof validate === 'function') return value as StandardSchemaV1;
   throw pipelineInvalid(path, 'a Standard Schema, version 1 (zod, valibot, arktype and others make them)', value);
@@ -148,12 +149,12 @@ function checkSkip(value: unknown, path: string): SkipRule {
   if (typeof reason !== 'string' || reason.trim() === '' || reason.length > maximumReasonLength) {
     throw pipelineInvalid(`${path}.reason`, `a text of 1 to ${maximumReasonLength} characters`, reason);
   }
-  return { reason, when: checkFunction<SkipRule['when']>(when, `${path}.when`, 'a function of { input, outputs }') };
+  return { reason, when: checkFunction(when, `${path}.when`, 'a function of { input, outputs }') as SkipRule['when'] };
 }
 
-function checkFunction<Type>(value: unknown, path: string, limit: string): Type {
+function checkFunction(value: unknown, path: string, limit: string): (...args: never[]) => unknown {
   if (typeof value !== 'function') throw pipelineInvalid(path, limit, value);
-  return value as Type;
+  return value as (...args: never[]) => unknown;
 }
 
 function checkOptional<Type>(value: unknown, check: (value: unknown) => Type): Type | null {

@@ -14,12 +14,7 @@ import { planOf } from './transition-plan.ts';
 export type DriverFunction<Input, Outputs, Output> = (ctx: StageContext<Input, Outputs>) => Promise<Output> | Output;
 
 /** What the author says of one stage. */
-export interface StageOptions<
-  Input,
-  Outputs,
-  Output extends StandardSchemaV1,
-  Skip extends SkipRule<Input, Outputs> | null | undefined,
-> {
+export interface StageOptions<Input, Outputs, Output extends StandardSchemaV1, Reason extends string = string> {
   /** What the driver's result must satisfy; what the schema gives out is what is kept. */
   readonly output: Output;
   /** Does the stage's work; a bare function is taken as its `execute`. */
@@ -39,15 +34,20 @@ export interface StageOptions<
   /** `idempotent` when left out. */
   readonly effect?: StageEffect;
   /** The only way past the stage: without it, the stage always runs. */
-  readonly skip?: Skip;
+  readonly skip?: (SkipRule<Input, Outputs> & { readonly reason: Reason }) | null;
   readonly classify?: Classify | null;
 }
 
-/** The outputs with one more stage; a stage that may be skipped may have none. */
-export type WithOutput<Outputs, Name extends string, Output extends StandardSchemaV1, Skip> = Outputs & {
-  readonly [Stage in Name]: Skip extends SkipRule<never, never>
-    ? StandardSchemaV1.InferOutput<Output> | undefined
-    : StandardSchemaV1.InferOutput<Output>;
+/** The outputs with one more stage; a stage that may be skipped, for a reason, may have none. */
+export type WithOutput<
+  Outputs,
+  Name extends string,
+  Output extends StandardSchemaV1,
+  Reason extends string,
+> = Outputs & {
+  readonly [Stage in Name]: [Reason] extends [never]
+    ? StandardSchemaV1.InferOutput<Output>
+    : StandardSchemaV1.InferOutput<Output> | undefined;
 };
 
 /** Collects the stages of a pipeline, in order; each sees the outputs of those before it. */
@@ -69,14 +69,10 @@ export class PipelineBuilder<Input, Outputs> {
   }
 
   /** A builder with one more stage at the end. The name: `^[a-z][a-z0-9-]{0,62}$`, unique. */
-  stage<
-    const Name extends string,
-    Output extends StandardSchemaV1,
-    Skip extends SkipRule<Input, Outputs> | null | undefined = undefined,
-  >(
+  stage<const Name extends string, Output extends StandardSchemaV1, Reason extends string = never>(
     name: Name,
-    options: StageOptions<Input, Outputs, Output, Skip>,
-  ): PipelineBuilder<Input, WithOutput<Outputs, Name, Output, Skip>> {
+    options: StageOptions<Input, Outputs, Output, Reason>,
+  ): PipelineBuilder<Input, WithOutput<Outputs, Name, Output, Reason>> {
     return new PipelineBuilder([...this.#drafts, { name, options }]);
   }
 }

@@ -1,4 +1,5 @@
 import { configRanges } from '../core/config.ts';
+import { unreachable } from '../core/errors.ts';
 import type { InterruptionDecision } from '../core/failures.ts';
 import type { Millis, StageName } from '../core/ids.ts';
 import type { Continuation, Resolution, TaskEvent, TaskEventType } from '../core/records.ts';
@@ -45,8 +46,7 @@ export const guards = {
     control: StageControl,
     event: MachineEventOf<'stage.completed'>,
     params: ContinuationParams & StageParams,
-  ) =>
-    event.attempt === control.attempt && event.stage === params.stage && continuesInto(control, event, params),
+  ) => event.attempt === control.attempt && event.stage === params.stage && continuesInto(control, event, params),
 
   /** The finite limit of retries is the machine's own: no record can lead past it, whoever decided it. */
   retriesWithinBudget: (
@@ -126,6 +126,8 @@ function continuesInto(control: StageControl, continuation: Continuation, params
       return !control.pausing && continuation.start;
     case 'queued':
       return !control.pausing && !continuation.start;
+    default:
+      return unreachable(params.arrives);
   }
 }
 

@@ -55,7 +55,9 @@ export function restore(definition: PipelineDefinition, value: string, control: 
 /** The events that the state can accept, in the order of a task's life; their data decides in the end. */
 export function acceptedEvents(definition: PipelineDefinition, value: string, control: StageControl): TaskEventType[] {
   const { transitions } = nodeOf(definition, value);
-  return taskEventTypes.filter((type) => transitions.get(type)?.some(({ guardName }) => holdsBeforeEvent(guardName, control)));
+  return taskEventTypes.filter((type) =>
+    transitions.get(type)?.some(({ guardName }) => holdsBeforeEvent(guardName, control)),
+  );
 }
 
 const commandEvents = [
@@ -75,11 +77,15 @@ export function legalCommands(definition: PipelineDefinition, value: string, con
 function nodeOf(definition: PipelineDefinition, value: string): PlanNode {
   const node = definition.plan.nodes.get(value);
   if (node !== undefined) return node;
-  throw new EngineError('RECORD_CORRUPT', `pipeline ${definition.name} version ${definition.version} has no such state`, {
-    field: 'state',
-    got: value,
-    hint: 'the record was written by another definition of this version',
-  });
+  throw new EngineError(
+    'RECORD_CORRUPT',
+    `pipeline ${definition.name} version ${definition.version} has no such state`,
+    {
+      field: 'state',
+      got: value,
+      hint: 'the record was written by another definition of this version',
+    },
+  );
 }
 
 /** The state as an XState snapshot, for the inspector and whatever else speaks XState. */

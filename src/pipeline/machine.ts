@@ -42,7 +42,7 @@ export interface TransitionConfig {
   /** Left out: the state stays. */
   readonly target?: string;
   readonly guard?: { readonly type: GuardName; readonly params?: object };
-  readonly actions: readonly AssignmentName[];
+  readonly actions: readonly { readonly type: AssignmentName }[];
 }
 
 /** One state of the machine's config. */
@@ -64,7 +64,7 @@ export interface MachineConfig extends StateConfig {
 /** The XState machine whose states are the stages. */
 export function buildMachine(name: PipelineName, version: number, stages: readonly StageSpec[]): AnyStateMachine {
   const config = buildMachineConfig(name, version, stages);
-  return declareImplementations().createMachine(config as never) as unknown as AnyStateMachine;
+  return declareImplementations().createMachine(config);
 }
 
 /** The config of {@link buildMachine}'s machine. */
@@ -85,7 +85,7 @@ export function buildMachineConfig(name: PipelineName, version: number, stages: 
         states: Object.fromEntries(
           stages.map((stage) => [
             stage.name,
-            { on: { 'task.redriven': { target: `#${name}.${stage.name}.queued`, actions: ['redrive'] } } },
+            { on: { 'task.redriven': { target: `#${name}.${stage.name}.queued`, actions: named('redrive') } } },
           ]),
         ),
       },
@@ -108,8 +108,11 @@ export function machineImplementations(): { guards: Record<string, unknown>; act
   };
 }
 
-function declareImplementations(): { createMachine(config: never): unknown } {
-  return setup(machineImplementations() as Parameters<typeof setup>[0]);
+// The stages are known at run time only, so that XState's types can say nothing of them; `check-machine.ts` proves the rest.
+function declareImplementations(): { createMachine(config: MachineConfig): AnyStateMachine } {
+  return setup(machineImplementations() as Parameters<typeof setup>[0]) as unknown as {
+    createMachine(config: MachineConfig): AnyStateMachine;
+  };
 }
 
 function mapValues<Value, Result>(
@@ -122,9 +125,7 @@ function mapValues<Value, Result>(
 function submitTransitions(id: string, stages: readonly StageSpec[]): TransitionConfig[] {
   return declaredContinuations(stages, -1).flatMap(({ next, skipped }) => {
     if (next === null) return [ending(id, skipped, 'submitsInto', {}, ['endUnstarted', 'settle'])];
-    return (['running', 'queued'] as const).map((arrives) =>
-      arriving(id, next, skipped, arrives, 'submitsInto', {}),
-    );
+    return (['running', 'queued'] as const).map((arrives) => arriving(id, next, skipped, arrives, 'submitsInto', {}));
   });
 }
 
@@ -135,8 +136,8 @@ function stageConfig(id: string, stages: readonly StageSpec[], stage: StageSpec)
   return {
     initial: 'queued',
     on: {
-      'task.canceled': { target: `#${id}.canceled`, actions: ['settle'] },
-      'task.quarantined': { target: deadLettered, actions: ['settle'] },
+      'task.canceled': { target: `#${id}.canceled`, actions: named('settle') },
+      'task.quarantined': { target: deadLettered, actions: named('settle') },
     },
     states: {
       queued: {
@@ -144,30 +145,30 @@ function stageConfig(id: string, stages: readonly StageSpec[], stage: StageSpec)
           'stage.started': {
             target: 'running',
             guard: { type: 'startsNextAttempt', params },
-            actions: ['startAttempt'],
+            actions: named('startAttempt'),
           },
-          'task.paused': { target: 'held', actions: ['dropPause'] },
+          'task.paused': { target: 'held', actions: named('dropPause') },
         },
       },
       running: {
         on: {
-          'stage.checkpointed': { guard: { type: 'isCurrentAttempt', params }, actions: ['keep'] },
+          'stage.checkpointed': { guard: { type: 'isCurrentAttempt', params }, actions: named('keep') },
           'stage.completed': goingOn(id, stages, stage, 'completesInto', params),
           'stage.failed': [
             {
               target: 'backingOff',
               guard: { type: 'retriesWithinBudget', params: { ...retrying, pausing: false } },
-              actions: ['backOff'],
+              actions: named('backOff'),
             },
             {
               target: 'held',
               guard: { type: 'retriesWithinBudget', params: { ...retrying, pausing: true } },
-              actions: ['backOff'],
+              actions: named('backOff'),
             },
-            { target: deadLettered, guard: { type: 'givesUp', params }, actions: ['settle'] },
+            { target: deadLettered, guard: { type: 'givesUp', params }, actions: named('settle') },
           ],
-          'task.paused': { guard: { type: 'isNotPausing' }, actions: ['askPause'] },
-          'task.resumed': { guard: { type: 'isPausing' }, actions: ['dropPause'] },
+          'task.paused': { guard: { type: 'isNotPausing' }, actions: named('askPause') },
+          'task.resumed': { guard: { type: 'isPausing' }, actions: named('dropPause') },
           'owner.changed': [
             interrupted('queued', ['rerun'], false, ['countInterruption']),
             interrupted('held', ['rerun'], true, ['countInterruption', 'dropPause']),
@@ -175,7 +176,7 @@ function stageConfig(id: string, stages: readonly StageSpec[], stage: StageSpec)
             {
               target: deadLettered,
               guard: { type: 'interruptedTooOften' },
-              actions: ['countInterruption', 'settle'],
+              actions: named('countInterruption', 'settle'),
             },
           ],
         },
@@ -183,17 +184,17 @@ function stageConfig(id: string, stages: readonly StageSpec[], stage: StageSpec)
       backingOff: {
         on: {
           'retry.due': [
-            { target: 'running', guard: { type: 'startsAtOnce' }, actions: ['startAttempt'] },
-            { target: 'queued', guard: { type: 'waitsForSlot' }, actions: ['queueAgain'] },
+            { target: 'running', guard: { type: 'startsAtOnce' }, actions: named('startAttempt') },
+            { target: 'queued', guard: { type: 'waitsForSlot' }, actions: named('queueAgain') },
           ],
-          'task.paused': { target: 'held', actions: ['dropPause'] },
+          'task.paused': { target: 'held', actions: named('dropPause') },
         },
       },
       held: {
         on: {
           'task.resumed': [
-            { target: 'backingOff', guard: { type: 'isNotDueYet' }, actions: ['keep'] },
-            { target: 'queued', guard: { type: 'isDue' }, actions: ['queueAgain'] },
+            { target: 'backingOff', guard: { type: 'isNotDueYet' }, actions: named('keep') },
+            { target: 'queued', guard: { type: 'isDue' }, actions: named('queueAgain') },
           ],
         },
       },
@@ -204,10 +205,10 @@ function stageConfig(id: string, stages: readonly StageSpec[], stage: StageSpec)
             resolved('queued', { kind: 'notDone', pausing: false }, ['keep']),
             resolved('held', { kind: 'notDone', pausing: true }, ['dropPause']),
             resolved(deadLettered, { kind: 'failed', pausing: null }, ['settle']),
-            { guard: { type: 'resolvesAs', params: { kind: 'unknown', pausing: null } }, actions: ['keep'] },
+            { guard: { type: 'resolvesAs', params: { kind: 'unknown', pausing: null } }, actions: named('keep') },
           ],
-          'owner.changed': { guard: { type: 'staysUnknown' }, actions: ['keep'] },
-          'task.redriven': { target: 'queued', actions: ['redrive'] },
+          'owner.changed': { guard: { type: 'staysUnknown' }, actions: named('keep') },
+          'task.redriven': { target: 'queued', actions: named('redrive') },
         },
       },
     },
@@ -242,7 +243,7 @@ function arriving(
   return {
     target: `#${id}.${next}.${arrives}`,
     guard: { type, params: { ...params, ...continuation } },
-    actions: ['enterStage'],
+    actions: named('enterStage'),
   };
 }
 
@@ -254,7 +255,11 @@ function ending(
   actions: readonly AssignmentName[],
 ): TransitionConfig {
   const continuation: ContinuationParams = { next: null, skipped, arrives: 'end' };
-  return { target: `#${id}.completed`, guard: { type, params: { ...params, ...continuation } }, actions };
+  return {
+    target: `#${id}.completed`,
+    guard: { type, params: { ...params, ...continuation } },
+    actions: named(...actions),
+  };
 }
 
 function interrupted(
@@ -263,9 +268,17 @@ function interrupted(
   pausing: boolean | null,
   actions: readonly AssignmentName[],
 ): TransitionConfig {
-  return { target, guard: { type: 'interruptedWithinLimit', params: { decisions, pausing } }, actions };
+  return {
+    target,
+    guard: { type: 'interruptedWithinLimit', params: { decisions, pausing } },
+    actions: named(...actions),
+  };
 }
 
 function resolved(target: string, params: object, actions: readonly AssignmentName[]): TransitionConfig {
-  return { target, guard: { type: 'resolvesAs', params }, actions };
+  return { target, guard: { type: 'resolvesAs', params }, actions: named(...actions) };
+}
+
+function named(...names: readonly AssignmentName[]): { type: AssignmentName }[] {
+  return names.map((type) => ({ type }));
 }

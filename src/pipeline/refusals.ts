@@ -1,4 +1,4 @@
-import { showValue } from '../core/errors.ts';
+import { showValue, unreachable } from '../core/errors.ts';
 import type { StageName } from '../core/ids.ts';
 import type { Continuation } from '../core/records.ts';
 import { declaredContinuations } from './continuation.ts';
@@ -90,6 +90,8 @@ function explainPause({ stage, state, control }: Place): string | null {
       return 'the task is paused already';
     case 'unknown':
       return `the outcome of ${stage.name} is unknown; resolve it first`;
+    default:
+      return unreachable(state);
   }
 }
 

@@ -70,11 +70,7 @@ export function planOf(machine: AnyStateMachine): TransitionPlan {
 }
 
 /** The transition that a state takes for an event; null: the state refuses it. */
-export function selectTransition(
-  node: PlanNode,
-  control: StageControl,
-  event: MachineEvent,
-): PlannedTransition | null {
+export function selectTransition(node: PlanNode, control: StageControl, event: MachineEvent): PlannedTransition | null {
   const candidates = node.transitions.get(event.type);
   if (candidates === undefined) return null;
   for (const candidate of candidates) {
@@ -106,7 +102,7 @@ export function initialLeaf(node: AnyStateNode): AnyStateNode {
 }
 
 function openNode(leaf: AnyStateNode): OpenNode {
-  const [first = '', second] = leaf.path as string[];
+  const [first = '', second] = leaf.path;
   const value = valueOf(leaf);
   if (second === undefined) return { value, stage: null, status: first, transitions: new Map() };
   if (first === 'deadLettered') return { value, stage: second as StageName, status: first, transitions: new Map() };
@@ -126,7 +122,7 @@ function planTransition(
 ): PlannedTransition {
   const { guard, actions } = definition as {
     readonly guard?: { readonly type: GuardName; readonly params?: unknown };
-    readonly actions: readonly (string | { readonly type: string })[];
+    readonly actions: readonly { readonly type: string }[];
   };
   if (guard !== undefined) assert(Object.hasOwn(guards, guard.type), () => `there is no guard ${guard.type}`);
   return {
@@ -135,7 +131,7 @@ function planTransition(
     guard: guard === undefined ? null : (guards[guard.type] as Guard),
     target,
     moves,
-    assignments: actions.map((action) => assignmentNamed(typeof action === 'string' ? action : action.type)),
+    assignments: actions.map(({ type }) => assignmentNamed(type)),
   };
 }
 
