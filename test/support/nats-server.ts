@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { findFreePorts } from '../../src/platform/free-port.ts';
+import { findNatsBinary } from '../../src/platform/nats-binary.ts';
 import { readMetaLeader, readNatsHealth } from '../../src/platform/nats-monitor.ts';
 
 const readyTimeoutMs = 30_000;
@@ -61,7 +62,7 @@ interface ServerPlan {
  * (in a cluster: when all know the meta leader). They die with the test process, however that ends.
  */
 export async function startNats(options: NatsFixtureOptions = {}): Promise<NatsFixture> {
-  const binary = findBinary();
+  const binary = await findBinary();
   for (let attempt = 1; ; attempt += 1) {
     const folder = await mkdtemp(join(tmpdir(), 'cabinet-nats-'));
     const plans = await planServers(folder, options);
@@ -76,10 +77,12 @@ export async function startNats(options: NatsFixtureOptions = {}): Promise<NatsF
   }
 }
 
-function findBinary(): string {
-  const binary = process.env['NATS_SERVER_BIN'];
-  if (binary === undefined || binary === '') throw new Error('set NATS_SERVER_BIN to a nats-server binary');
-  return binary;
+let binaryPath: Promise<string> | undefined;
+
+/** The server to run, looked for once a process. */
+function findBinary(): Promise<string> {
+  binaryPath ??= findNatsBinary().then((binary) => binary.path);
+  return binaryPath;
 }
 
 async function planServers(folder: string, options: NatsFixtureOptions): Promise<readonly ServerPlan[]> {
