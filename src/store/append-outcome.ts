@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../core/errors.ts';
+import { unreachable, type ErrorCode } from '../core/errors.ts';
 import type { Sequence } from '../core/ids.ts';
 import type { AppendOutcome } from '../ports/journal.ts';
 import { localErrorCodes, type PublishOutcome } from '../transport/ack-inbox.ts';
@@ -46,7 +46,7 @@ export function appendOutcomeOf(outcome: PublishOutcome): AppendOutcome {
     case 'disconnected':
       return unknown('UNAVAILABLE', 'the NATS link is down');
     default:
-      return outcome satisfies never;
+      return unreachable(outcome);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Msg } from '@nats-io/transport-node';
-import { asError } from '../core/errors.ts';
+import { asError, unreachable } from '../core/errors.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from './nats-connection.ts';
@@ -155,7 +155,7 @@ export class AckInbox {
           description: `the NATS user lacks a permission on ${answer.subject}`,
         };
       default:
-        return answer satisfies never;
+        return unreachable(answer);
     }
   }
 
