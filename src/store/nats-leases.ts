@@ -1,0 +1,108 @@
+import { asError, EngineError } from '../core/errors.ts';
+import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
+import { nodeBucket, shardBucket } from '../core/subjects.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { AckInbox } from '../transport/ack-inbox.ts';
+import type { NatsLink } from '../transport/nats-connection.ts';
+import { lockKey, nodeKey, onceKey } from './bucket-keys.ts';
+import type { BucketApi } from './bucket-api.ts';
+import { removeContended, writeContended } from './contended-key.ts';
+import { listBucket } from './direct-list.ts';
+import { decodeNodeLease, decodeShardLock, encodeNodeLease, encodeShardLock } from './lease-codec.ts';
+import { NatsBucket, type KeyEntry } from './nats-bucket.ts';
+
+/** How long the marker of a released lease stays: long enough for a watcher that was away for a moment. */
+const releaseMarkerTtlMs = 5_000;
+/** How often a lease is taken over before the caller is told to try again later. */
+const maximumTakeovers = 5;
+const listTimeoutMs = 2_000;
+
+/** Node leases (with a time to live) and shard locks in two JetStream KV buckets. */
+export class NatsLeaseStore implements LeaseStore {
+  readonly #link: NatsLink;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #nodes: NatsBucket;
+  readonly #shards: NatsBucket;
+
+  constructor(deps: {
+    readonly api: BucketApi;
+    readonly link: NatsLink;
+    readonly acks: Pick<AckInbox, 'publish'>;
+    readonly clock: Clock;
+    readonly logger: Logger;
+    readonly namespace: string;
+  }) {
+    this.#link = deps.link;
+    this.#clock = deps.clock;
+    this.#logger = deps.logger;
+    const { api, acks, clock } = deps;
+    this.#nodes = new NatsBucket({ name: nodeBucket(deps.namespace), api, acks, clock });
+    this.#shards = new NatsBucket({ name: shardBucket(deps.namespace), api, acks, clock });
+  }
+
+  renewNode(lease: NodeLease, ttlMs: number, revision: number | null): Promise<LeaseOutcome> {
+    const key = nodeKey(lease.nodeId);
+    const body = encodeNodeLease(lease);
+    if (revision === null) return this.#takeOver(key, body, ttlMs);
+    const isOwn = (entry: KeyEntry): boolean =>
+      entry.value !== null && decodeNodeLease(entry.value).incarnation === lease.incarnation;
+    return writeContended(this.#nodes, { key, body, expected: revision, ttlMs, isOwn });
+  }
+
+  async releaseNode(nodeId: NodeId, revision: number): Promise<void> {
+    await removeContended(this.#nodes, {
+      key: nodeKey(nodeId),
+      expected: revision,
+      markerTtlMs: releaseMarkerTtlMs,
+    });
+  }
+
+  async listNodes(): Promise<readonly NodeLease[]> {
+    const entries = await listBucket(
+      { link: this.#link, clock: this.#clock, timeoutMs: listTimeoutMs },
+      this.#nodes.name,
+    );
+    return entries.flatMap(({ key, value }) => {
+      try {
+        return [decodeNodeLease(value)];
+      } catch (error) {
+        // One bad value must not hide all the others.
+        this.#logger.error({ key, err: asError(error) }, 'a node lease cannot be read');
+        return [];
+      }
+    });
+  }
+
+  async readShard(shard: ShardId): Promise<ShardLock> {
+    const { revision, value } = await this.#shards.get(lockKey(shard));
+    if (value === null) return { shard, owner: null, epoch: 0 as Epoch, revision };
+    return decodeShardLock(shard, revision, value);
+  }
+
+  writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {
+    const key = lockKey(lock.shard);
+    return writeContended(this.#shards, { key, body: encodeShardLock(lock), expected: expectedRevision });
+  }
+
+  async setOnce(key: string, value: string): Promise<string> {
+    const bucketKey = onceKey(key);
+    const outcome = await writeContended(this.#shards, { key: bucketKey, body: Buffer.from(value), expected: 0 });
+    if (outcome.kind === 'held') return value;
+    const { value: stored } = await this.#shards.get(bucketKey);
+    if (stored !== null) return Buffer.from(stored).toString('utf8');
+    throw new EngineError('RECORD_CORRUPT', `value ${key} was set once and has been removed`, { field: key });
+  }
+
+  /** Writes over whatever the key holds: it is this node's own, from an earlier incarnation or a lease that ran out. */
+  async #takeOver(key: string, body: Uint8Array, ttlMs: number): Promise<LeaseOutcome> {
+    for (let takeoverCount = 1; takeoverCount <= maximumTakeovers; takeoverCount += 1) {
+      const { revision } = await this.#nodes.get(key);
+      const outcome = await writeContended(this.#nodes, { key, body, expected: revision, ttlMs });
+      if (outcome.kind === 'held') return outcome;
+    }
+    throw new EngineError('UNAVAILABLE', `lease ${key} changed ${maximumTakeovers} times while it was taken over`);
+  }
+}
