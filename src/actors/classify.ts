@@ -1,5 +1,5 @@
 import { FatalError, RateLimitedError, RetryableError } from '../core/driver-errors.ts';
-import { EngineError } from '../core/errors.ts';
+import { EngineError, showValue } from '../core/errors.ts';
 import { maximumCauseDepth, maximumFailureMessageLength, type Failure } from '../core/failures.ts';
 import type { Classify } from '../ports/driver.ts';
 
@@ -69,7 +69,7 @@ function causesOf(error: Error): string[] {
   const causes: string[] = [];
   let cause: unknown = error.cause;
   while (cause !== undefined && cause !== null && causes.length < maximumCauseDepth) {
-    causes.push(cut(cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)));
+    causes.push(cut(cause instanceof Error ? `${cause.name}: ${cause.message}` : showValue(cause)));
     cause = cause instanceof Error ? cause.cause : undefined;
   }
   return causes;

@@ -199,7 +199,7 @@ export class StageRun {
         class: 'unexpected',
         code: 'UNCLASSIFIABLE',
         name: 'Error',
-        message: `the error cannot be read: ${String(asError(error).message)}`,
+        message: `the error cannot be read: ${asError(error).message}`,
       };
     }
   }

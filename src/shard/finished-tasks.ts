@@ -64,9 +64,9 @@ export class FinishedTasks {
     this.#unwritten.delete(taskId);
   }
 
-  /** How many finished tasks wait to be written. */
-  get unwrittenCount(): number {
-    return this.#unwritten.size;
+  /** The tasks that ended and are not written yet. */
+  unwrittenStates(): TaskState[] {
+    return [...this.#unwritten.values()];
   }
 
   /** Fills the filter from the store; look-ups work before it is done. */

@@ -1,4 +1,5 @@
 import type { StageSpec } from '../pipeline/definition.ts';
+import type { Clock } from '../ports/clock.ts';
 
 /** Someone who waits for a slot. */
 export interface SlotWaiter {
@@ -17,6 +18,7 @@ export class StageSlots {
   readonly #maxRunning: number;
   readonly #runningByKey = new Map<string, number>();
   readonly #waitingByKey = new Map<string, Set<SlotWaiter>>();
+  #grantScheduled = false;
   #running = 0;
   #waiting = 0;
 
@@ -44,7 +46,7 @@ export class StageSlots {
     this.#runningByKey.set(key, (this.#runningByKey.get(key) ?? 0) + 1);
   }
 
-  /** Gives a slot back, and hands it on to whoever waits. */
+  /** Gives a slot back; {@link grant} hands it on. */
   release(key: string): void {
     this.#running -= 1;
     this.#runningByKey.set(key, (this.#runningByKey.get(key) ?? 1) - 1);
@@ -64,6 +66,16 @@ export class StageSlots {
   /** Leaves the line; nothing happens when it was granted already. */
   leave(waiter: SlotWaiter): void {
     if (this.#waitingByKey.get(waiter.key)?.delete(waiter) === true) this.#waiting -= 1;
+  }
+
+  /** {@link grant} at the end of this turn, once however often it is asked. */
+  grantSoon(clock: Clock): void {
+    if (this.#grantScheduled) return;
+    this.#grantScheduled = true;
+    clock.defer(() => {
+      this.#grantScheduled = false;
+      this.grant();
+    });
   }
 
   /**

@@ -1,0 +1,304 @@
+import { decodeSnapshot } from '../actors/snapshot-codec.ts';
+import type { StageRunnerDeps } from '../actors/stage-runner.ts';
+import type { EngineConfig } from '../core/config.ts';
+import { asError, EngineError } from '../core/errors.ts';
+import type { Sequence, ShardId, TaskId } from '../core/ids.ts';
+import type { ShardCommand } from '../core/messages.ts';
+import type { Reply } from '../core/replies.ts';
+import type { TaskView } from '../core/task-view.ts';
+import type { PipelineRegistry } from '../pipeline/registry.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Journal } from '../ports/journal.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Random } from '../ports/random.ts';
+import type { SnapshotStore } from '../ports/snapshots.ts';
+import { ActorHost, overloadRetryAfterMs, toEngineError } from './actor-host.ts';
+import { FinishedTasks } from './finished-tasks.ts';
+import { GroupCommit, lossError, type CommitLoss } from './group-commit.ts';
+import { recoverShard, type RecoveredShard } from './recovery.ts';
+import { ResultWaiters } from './result-waiters.ts';
+import type { ShardMetrics } from './shard-metrics.ts';
+import type { ShardOwner } from './shard-owner.ts';
+import { StageHost } from './stage-host.ts';
+import type { StageSlots } from './stage-slots.ts';
+import { listTasks } from './task-list.ts';
+import { WriteBehind } from './write-behind.ts';
+
+/** What a shard asks of its node. */
+export interface ShardDeps {
+  readonly config: EngineConfig;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: ShardMetrics;
+  readonly journal: Journal;
+  readonly snapshots: SnapshotStore;
+  readonly registry: PipelineRegistry;
+  readonly runner: StageRunnerDeps;
+  readonly slots: StageSlots;
+  /** The shard can commit no more (fenced, or its journal cannot be trusted) and has closed itself. Called once. */
+  readonly onLost: (shard: ShardId, error: EngineError) => void;
+  /** The shard's checkpoint has moved. */
+  readonly onCheckpoint?: (shard: ShardId, sequence: Sequence) => void;
+}
+
+/** A stall of the journal longer than this closes the door to new work. */
+const stallLimitMs = 2_000;
+
+type Respond = (reply: Reply) => void;
+
+/**
+ * One shard's life under one owner: its actors, their commits, and what follows from them.
+ *
+ * ```
+ * open: claim (fences the owner before) ─► recover ─► serving ─► drain ─► closed
+ *                                                       └─ commit refused by the server ─► closed (lost)
+ * ```
+ * Nothing leaves the shard before its commit: a decision changes the actor's state in memory at once, but its effects and its
+ * reply wait for the acknowledgement. If the commit is refused, the whole shard is dropped and another owner re-reads it.
+ */
+export class Shard {
+  readonly owner: ShardOwner;
+  readonly #deps: ShardDeps;
+  readonly #host: ActorHost;
+  readonly #commit: GroupCommit;
+  readonly #stages: StageHost;
+  readonly #waiters: ResultWaiters;
+  readonly #finished: FinishedTasks;
+  #writeBehind: WriteBehind | null = null;
+  #phase: 'opening' | 'serving' | 'draining' | 'closed' = 'opening';
+
+  private constructor(deps: ShardDeps, owner: ShardOwner, lastSequence: Sequence) {
+    this.#deps = deps;
+    this.owner = owner;
+    const { clock, random, logger, metrics, journal, config } = deps;
+    this.#commit = new GroupCommit(
+      {
+        journal,
+        clock,
+        random,
+        logger,
+        metrics,
+        maxCommitBytes: Math.min(config.maxCommitBytes, journal.maximumBodyBytes),
+        onLost: (loss) => this.#lose(loss),
+      },
+      { shard: owner.shard, epoch: owner.epoch, lastSequence },
+    );
+    this.#stages = new StageHost(
+      {
+        runner: deps.runner,
+        slots: deps.slots,
+        metrics,
+        deliver: (taskId, message) => this.#host.deliverOutcome(taskId, message),
+      },
+      owner,
+    );
+    this.#waiters = new ResultWaiters(clock);
+    this.#finished = new FinishedTasks(
+      { store: deps.snapshots, registry: deps.registry, clock, logger, metrics },
+      owner.shard,
+    );
+    this.#host = new ActorHost(
+      {
+        config,
+        clock,
+        logger,
+        metrics,
+        registry: deps.registry,
+        payloads: deps.runner.payloads,
+        commit: this.#commit,
+        stages: this.#stages,
+        waiters: this.#waiters,
+        finished: this.#finished,
+        onChanged: (state, sequence) => this.#writeBehind?.changed(state, sequence),
+      },
+      owner,
+    );
+  }
+
+  /**
+   * Takes the shard over: appends the claim, which fences every earlier owner, then rebuilds its tasks and lets them go on.
+   *
+   * @param lastSequence - the shard's last sequence as its journal's leader has it
+   * @throws EngineError `OWNERSHIP_LOST` when a newer owner was faster, and what {@link recoverShard} throws
+   */
+  static async open(deps: ShardDeps, owner: ShardOwner, lastSequence: Sequence): Promise<Shard> {
+    const shard = new Shard(deps, owner, lastSequence);
+    const { epoch, node, incarnation } = owner;
+    try {
+      const claim = await shard.#commit.claim({ epoch, node, incarnation });
+      const recovered = await recoverShard(
+        {
+          journal: deps.journal,
+          snapshots: deps.snapshots,
+          registry: deps.registry,
+          dedupWindowSize: deps.config.dedupWindowSize,
+        },
+        owner.shard,
+        claim,
+      );
+      shard.#resume(recovered, claim);
+      return shard;
+    } catch (error) {
+      await shard.close(asError(error));
+      throw error;
+    }
+  }
+
+  /** Numbers for a console. */
+  get stats(): {
+    readonly tasks: number;
+    readonly running: number;
+    readonly uncommitted: number;
+    readonly waiting: number;
+    readonly lastSequence: Sequence;
+    readonly stalledMs: number;
+  } {
+    return {
+      tasks: this.#host.size,
+      running: this.#stages.runningCount,
+      uncommitted: this.#commit.uncommittedRecords,
+      waiting: this.#host.waitingCommands,
+      lastSequence: this.#commit.lastSequence,
+      stalledMs: this.#commit.stall?.forMs ?? 0,
+    };
+  }
+
+  /** Hands a command to its task; `respond` is called exactly once, after what the answer tells is committed. */
+  deliver(command: ShardCommand, respond: Respond): void {
+    const refusal = this.#refusal(command);
+    if (refusal !== null) return this.#reject(refusal, respond);
+    if (command.type === 'task.list') {
+      const sources = { live: this.#host.committedViews(), finished: () => this.#finishedViews() };
+      void listTasks(command, sources).then(respond, (error: unknown) => this.#reject(toEngineError(error), respond));
+      return;
+    }
+    this.#host.deliver(command, respond);
+  }
+
+  /**
+   * Hands the shard over in good order: no new command, no new stage; running drivers get the grace to finish, the rest is aborted;
+   * what they brought is committed, and the snapshots are written.
+   */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#phase !== 'serving') return;
+    this.#phase = 'draining';
+    this.#stages.drain();
+    const reason = new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} is handed over`);
+    const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.close(reason));
+    await this.#stages.quiet();
+    grace.cancel();
+    await this.#commit.drained();
+    await this.#writeBehind?.flush();
+    await this.#writeBehind?.flush();
+    await this.close(reason);
+  }
+
+  /** Stops at once: drops what is uncommitted, aborts drivers, answers who waits. Safe at any moment and more than once. */
+  async close(reason: Error): Promise<void> {
+    if (this.#phase === 'closed') return;
+    this.#phase = 'closed';
+    this.#commit.close();
+    this.#stages.close(reason);
+    this.#finished.close();
+    const gone: Reply = { kind: 'error', error: this.#notOwner().toReport() };
+    this.#waiters.close(gone);
+    this.#host.close(gone);
+    await this.#writeBehind?.close();
+  }
+
+  #resume(recovered: RecoveredShard, claim: Sequence): void {
+    const { owner } = this;
+    const deps = this.#deps;
+    this.#writeBehind = new WriteBehind(
+      {
+        writer: deps.snapshots.writer(owner.shard, owner.epoch),
+        clock: deps.clock,
+        logger: deps.logger,
+        metrics: deps.metrics,
+        config: deps.config,
+        onFinishedWritten: (taskId) => this.#finished.written(taskId),
+        onCheckpoint: (sequence) => deps.onCheckpoint?.(owner.shard, sequence),
+      },
+      owner.shard,
+      claim,
+    );
+    for (const state of recovered.finished.values()) {
+      this.#finished.add(state);
+      this.#writeBehind.changed(state, claim);
+    }
+    this.#phase = 'serving';
+    const interrupted: TaskId[] = [];
+    for (const state of recovered.live.values()) {
+      this.#writeBehind.changed(state, claim);
+      if (this.#host.adopt(state, claim)) interrupted.push(state.taskId);
+    }
+    for (const taskId of interrupted) this.#host.deliverOutcome(taskId, { type: 'owner.changed' });
+    deps.metrics.recoveredTasks.add(recovered.live.size);
+    void this.#finished.fillFilter();
+    deps.logger.info(
+      {
+        shard: owner.shard,
+        epoch: owner.epoch,
+        live: recovered.live.size,
+        interrupted: interrupted.length,
+        replayedRecords: recovered.replayedRecords,
+      },
+      'the shard is recovered',
+    );
+  }
+
+  /** Why a command is not taken at all now, or null. */
+  #refusal(command: ShardCommand): EngineError | null {
+    if (this.#phase !== 'serving') return this.#notOwner();
+    const { stall } = this.#commit;
+    const isRead = command.type === 'task.get' || command.type === 'task.result' || command.type === 'task.list';
+    if (stall !== null && stall.forMs > stallLimitMs && !isRead) {
+      return new EngineError(
+        stall.code,
+        `shard ${this.owner.shard} has waited ${Math.round(stall.forMs)} ms for its journal`,
+        {
+          retryAfterMs: 500,
+          hint: 'nothing that was accepted is lost; repeat the command with the same id',
+        },
+      );
+    }
+    const { maxWaitingMessages } = this.#deps.config;
+    if (this.#host.waitingCommands < maxWaitingMessages) return null;
+    return new EngineError(
+      'OVERLOADED',
+      `shard ${this.owner.shard} has ${this.#host.waitingCommands} commands waiting`,
+      {
+        limit: `${maxWaitingMessages} commands`,
+        retryAfterMs: overloadRetryAfterMs,
+      },
+    );
+  }
+
+  #reject(error: EngineError, respond: Respond): void {
+    this.#deps.metrics.rejections.add(1, { code: error.code });
+    respond({ kind: 'error', error: error.toReport() });
+  }
+
+  #notOwner(): EngineError {
+    return new EngineError('NO_OWNER', `shard ${this.owner.shard} is not served here`, {
+      retryAfterMs: overloadRetryAfterMs,
+    });
+  }
+
+  async #finishedViews(): Promise<TaskView[]> {
+    const ids: TaskId[] = [];
+    for await (const taskId of this.#deps.snapshots.finishedIds(this.owner.shard)) ids.push(taskId);
+    const found = await this.#deps.snapshots.findFinished(this.owner.shard, ids);
+    const written = [...found].map(([taskId, bytes]) =>
+      this.#host.view(decodeSnapshot(taskId, bytes, this.#deps.registry), false),
+    );
+    return [...written, ...this.#finished.unwrittenStates().map((state) => this.#host.view(state, false))];
+  }
+
+  #lose(loss: CommitLoss): void {
+    const error = lossError(this.owner.shard, loss);
+    void this.close(error);
+    this.#deps.onLost(this.owner.shard, error);
+  }
+}

@@ -1,0 +1,229 @@
+import type { ActorMessage } from '../actors/messages.ts';
+import type { Effect } from '../actors/effects.ts';
+import { runLookup } from '../actors/lookup-run.ts';
+import { StageRun, type StageJob, type StageRunnerDeps } from '../actors/stage-runner.ts';
+import type { TaskState } from '../actors/task-state.ts';
+import { asError, EngineError, unreachable } from '../core/errors.ts';
+import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
+import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
+import type { ShardMetrics } from './shard-metrics.ts';
+import type { SlotWaiter, StageSlots } from './stage-slots.ts';
+import { TimerHeap } from './timer-heap.ts';
+
+/** What {@link StageHost} asks of the outside. */
+export interface StageHostDeps {
+  readonly runner: StageRunnerDeps;
+  readonly slots: StageSlots;
+  readonly metrics: ShardMetrics;
+  /** Puts an outcome into the task's mailbox. */
+  readonly deliver: (taskId: TaskId, message: ActorMessage) => void;
+}
+
+/**
+ * Runs the effects of a shard's tasks: stage drivers, lookups, slots and timers. It decides nothing; every outcome goes back
+ * into the task's mailbox.
+ */
+export class StageHost {
+  readonly #deps: StageHostDeps;
+  readonly #shard: ShardId;
+  readonly #epoch: Epoch;
+  readonly #runs = new Map<TaskId, StageRun>();
+  readonly #lookups = new Map<TaskId, AbortController>();
+  readonly #waiters = new Map<TaskId, SlotWaiter>();
+  readonly #timers: TimerHeap;
+  #draining = false;
+  #closed = false;
+  #onQuiet: (() => void)[] = [];
+
+  constructor(deps: StageHostDeps, owner: { readonly shard: ShardId; readonly epoch: Epoch }) {
+    this.#deps = deps;
+    this.#shard = owner.shard;
+    this.#epoch = owner.epoch;
+    this.#timers = new TimerHeap(deps.runner.clock, (taskId, dueAt) =>
+      deps.deliver(taskId, { type: 'timer.fired', dueAt }),
+    );
+  }
+
+  /** Drivers of this shard that run. */
+  get runningCount(): number {
+    return this.#runs.size;
+  }
+
+  /** Whether a slot of the stage is free; never while the shard drains, so that nothing new starts. */
+  mayStart(definition: PipelineDefinition, spec: StageSpec): boolean {
+    return !this.#draining && this.#deps.slots.isFree(slotKey(definition, spec.name), spec);
+  }
+
+  /** Takes the slot that {@link mayStart} said is free, for a stage that is decided to start. */
+  takeSlot(definition: PipelineDefinition, stage: StageName): void {
+    this.#deps.slots.take(slotKey(definition, stage));
+    this.#showSlots();
+  }
+
+  /** Gives a granted slot back: its stage is not queued any more. */
+  returnSlot(definition: PipelineDefinition, stage: StageName): void {
+    this.#deps.slots.release(slotKey(definition, stage));
+    this.#grantSoon();
+  }
+
+  /** Runs one effect of a committed record. `sequence` is that commit's, and so the fence of a stage it starts. */
+  run(effect: Effect, state: TaskState, definition: PipelineDefinition, sequence: Sequence): void {
+    if (this.#closed) return;
+    const { taskId } = state;
+    switch (effect.type) {
+      case 'stage.start':
+        return this.#start(state, definition, effect.stage, effect.attempt, sequence);
+      case 'stage.abort':
+        this.#runs.get(taskId)?.abort(new EngineError('CANCELED', `task ${taskId} was canceled`));
+        return;
+      case 'slot.await':
+        return this.#awaitSlot(taskId, definition, effect.stage);
+      case 'slot.leave': {
+        const waiter = this.#waiters.get(taskId);
+        if (waiter !== undefined) this.#deps.slots.leave(waiter);
+        this.#waiters.delete(taskId);
+        return;
+      }
+      case 'timer.set':
+        return this.#timers.set(taskId, effect.dueAt);
+      case 'lookup.start':
+        return this.#lookUp(state, definition, effect.stage, effect.attempt, sequence);
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** A checkpoint of the task's running stage is committed, or was dropped as a straggler. */
+  checkpointSettled(taskId: TaskId, name: string, committed: boolean): void {
+    const run = this.#runs.get(taskId);
+    if (committed) run?.checkpointCommitted(name);
+    else run?.checkpointDropped(name);
+  }
+
+  /** Starts nothing any more; what runs may end. Queued stages leave the line and stay queued for the next owner. */
+  drain(): void {
+    this.#draining = true;
+    for (const waiter of this.#waiters.values()) this.#deps.slots.leave(waiter);
+    this.#waiters.clear();
+    this.#timers.close();
+  }
+
+  /** Resolves when no driver of this shard runs. */
+  quiet(): Promise<void> {
+    if (this.#runs.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#onQuiet.push(resolve));
+  }
+
+  /** Aborts what runs; nothing of it reaches a mailbox any more. */
+  close(reason: Error): void {
+    this.drain();
+    this.#closed = true;
+    for (const run of this.#runs.values()) run.abort(reason);
+    for (const lookup of this.#lookups.values()) lookup.abort(reason);
+    this.#lookups.clear();
+  }
+
+  #start(
+    state: TaskState,
+    definition: PipelineDefinition,
+    stage: StageName,
+    attempt: number,
+    sequence: Sequence,
+  ): void {
+    const { taskId } = state;
+    const { metrics, slots, deliver, runner } = this.#deps;
+    const key = slotKey(definition, stage);
+    const startedMs = runner.clock.monotonicMs();
+    const run = StageRun.start(this.#jobOf(state, definition, stage, attempt, sequence), runner, {
+      onOutcome: (message) => {
+        if (message.type === 'stage.settled') {
+          const seconds = (runner.clock.monotonicMs() - startedMs) / 1_000;
+          metrics.stageSeconds.observe(seconds, { pipeline: definition.name, stage, outcome: message.result.kind });
+        }
+        if (!this.#closed) deliver(taskId, message);
+      },
+      onEnd: (end) => {
+        if (this.#runs.get(taskId) === run) this.#runs.delete(taskId);
+        if (end === 'abandoned') metrics.abandonedDrivers.add(1, { pipeline: definition.name, stage });
+        slots.release(key);
+        this.#grantSoon();
+        if (this.#runs.size > 0) return;
+        for (const wake of this.#onQuiet.splice(0)) wake();
+      },
+    });
+    if (!run.isEnded) this.#runs.set(taskId, run);
+  }
+
+  #awaitSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
+    if (this.#draining) return;
+    const waiter: SlotWaiter = {
+      spec: definition.stage(stage),
+      key: slotKey(definition, stage),
+      onGranted: () => {
+        this.#waiters.delete(taskId);
+        this.#deps.deliver(taskId, { type: 'slot.granted', stage });
+      },
+    };
+    this.#waiters.set(taskId, waiter);
+    this.#deps.slots.wait(waiter);
+    this.#grantSoon();
+  }
+
+  #lookUp(
+    state: TaskState,
+    definition: PipelineDefinition,
+    stage: StageName,
+    attempt: number,
+    sequence: Sequence,
+  ): void {
+    const { taskId } = state;
+    const controller = new AbortController();
+    this.#lookups.get(taskId)?.abort(new Error('asked again'));
+    this.#lookups.set(taskId, controller);
+    const job = this.#jobOf(state, definition, stage, attempt, sequence);
+    runLookup(job, this.#deps.runner, controller.signal, (message) => this.#deps.deliver(taskId, message))
+      .catch((thrown: unknown) => {
+        // The lookup itself cannot reject; this is a bug of ours, and the task stays parked where an operator sees it.
+        this.#deps.runner.logger.error({ taskId, stage, err: asError(thrown) }, 'a lookup crashed');
+      })
+      .finally(() => {
+        if (this.#lookups.get(taskId) === controller) this.#lookups.delete(taskId);
+      });
+  }
+
+  #jobOf(
+    state: TaskState,
+    definition: PipelineDefinition,
+    stage: StageName,
+    attempt: number,
+    sequence: Sequence,
+  ): StageJob {
+    return {
+      taskId: state.taskId,
+      definition,
+      spec: definition.stage(stage),
+      attempt,
+      input: state.input,
+      outputs: state.outputs,
+      checkpoints: state.checkpoints,
+      fence: { shard: this.#shard, epoch: this.#epoch, sequence },
+    };
+  }
+
+  /** After this turn: a task that goes on to its next stage takes the slot over before those who wait. */
+  #grantSoon(): void {
+    this.#showSlots();
+    const { slots, runner } = this.#deps;
+    if (slots.waiting > 0) slots.grantSoon(runner.clock);
+  }
+
+  #showSlots(): void {
+    const { slots, metrics } = this.#deps;
+    metrics.runningStages.set(slots.running);
+    metrics.queuedStages.set(slots.waiting);
+  }
+}
+
+function slotKey(definition: PipelineDefinition, stage: StageName): string {
+  return `${definition.name}/${stage}`;
+}
