@@ -59,3 +59,17 @@ export function decodeDocument(bytes: Uint8Array): JsonValue {
     return null; // Told to the projection, which knows whether it can be made anew.
   }
 }
+
+/** A position as it is stored: a JSON string, or null while the first save is on its way. */
+export function encodePosition(position: string | null): Uint8Array {
+  return Buffer.from(JSON.stringify(position));
+}
+
+/** A stored position. @throws EngineError `RECORD_CORRUPT` that names the key */
+export function decodePosition(key: string, bytes: Uint8Array): string | null {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  if (text === 'null') return null;
+  const position: unknown = decodeDocument(bytes);
+  if (typeof position === 'string') return position;
+  throw new EngineError('RECORD_CORRUPT', `projection key ${key} holds no position`, { field: key, got: text });
+}
