@@ -1,4 +1,3 @@
-import type { Continuation } from '../core/records.ts';
 import type { StageControl } from './control.ts';
 import type { MachineEvent, MachineEventOf } from './guards.ts';
 
@@ -12,7 +11,7 @@ type ContinuingEvent = MachineEventOf<'task.submitted' | 'stage.completed' | 'ou
 export const assignments = {
   /** A new stage begins, with nothing left over from the one before. */
   enterStage: (control: StageControl, event: ContinuingEvent): StageControl => ({
-    attempt: !control.pausing && continuationOf(event).start ? 1 : 0,
+    attempt: startsAtOnce(control, event) ? 1 : 0,
     attemptBase: 0,
     interruptions: 0,
     enteredAt: event.at,
@@ -66,7 +65,9 @@ export type AssignmentName = keyof typeof assignments;
 /** An assignment of any event, as the machine calls it. */
 export type Assignment = (control: StageControl, event: MachineEvent) => StageControl;
 
-function continuationOf(event: ContinuingEvent): Pick<Continuation, 'start'> {
-  if (event.type !== 'outcome.resolved') return event;
-  return event.resolution.kind === 'completed' ? event.resolution : { start: false };
+function startsAtOnce(control: StageControl, event: ContinuingEvent): boolean {
+  if (event.type === 'task.submitted') return event.start;
+  if (control.pausing) return false;
+  if (event.type === 'stage.completed') return event.start;
+  return event.resolution.kind === 'completed' && event.resolution.start;
 }

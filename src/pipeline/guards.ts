@@ -33,8 +33,8 @@ interface StageParams {
  * state for one event, at most one has a guard that holds, so that their order means nothing.
  */
 export const guards = {
-  submitsInto: (control: StageControl, event: MachineEventOf<'task.submitted'>, params: ContinuationParams) =>
-    continuesInto(control, event, params),
+  submitsInto: (_control: StageControl, event: MachineEventOf<'task.submitted'>, params: ContinuationParams) =>
+    continuesInto(false, event, params),
 
   startsNextAttempt: (control: StageControl, event: MachineEventOf<'stage.started'>, params: StageParams) =>
     event.attempt === control.attempt + 1 && event.stage === params.stage,
@@ -46,7 +46,8 @@ export const guards = {
     control: StageControl,
     event: MachineEventOf<'stage.completed'>,
     params: ContinuationParams & StageParams,
-  ) => event.attempt === control.attempt && event.stage === params.stage && continuesInto(control, event, params),
+  ) =>
+    event.attempt === control.attempt && event.stage === params.stage && continuesInto(control.pausing, event, params),
 
   /** The finite limit of retries is the machine's own: no record can lead past it, whoever decided it. */
   retriesWithinBudget: (
@@ -94,7 +95,7 @@ export const guards = {
     control.dueAt === null || control.dueAt <= event.at,
 
   resolvesInto: (control: StageControl, event: MachineEventOf<'outcome.resolved'>, params: ContinuationParams) =>
-    event.resolution.kind === 'completed' && continuesInto(control, event.resolution, params),
+    event.resolution.kind === 'completed' && continuesInto(control.pausing, event.resolution, params),
 
   resolvesAs: (
     control: StageControl,
@@ -115,17 +116,17 @@ export function holdsBeforeEvent(name: GuardName | null, control: StageControl):
   return true;
 }
 
-function continuesInto(control: StageControl, continuation: Continuation, params: ContinuationParams): boolean {
+function continuesInto(pausing: boolean, continuation: Continuation, params: ContinuationParams): boolean {
   if (continuation.next !== params.next || !namesSkipped(continuation, params.skipped)) return false;
   switch (params.arrives) {
     case 'end':
       return true;
     case 'held':
-      return control.pausing;
+      return pausing;
     case 'running':
-      return !control.pausing && continuation.start;
+      return !pausing && continuation.start;
     case 'queued':
-      return !control.pausing && !continuation.start;
+      return !pausing && !continuation.start;
     default:
       return unreachable(params.arrives);
   }
