@@ -207,11 +207,11 @@ export class ActorHost {
           });
           return this.#answerWhenCommitted(actor, reply, respond);
         }
-        return this.#prepare(actor, prepareSubmit(command, this.#preparation()), respond);
+        return void this.#prepare(actor, prepareSubmit(command, this.#preparation()), respond);
       }
       case 'task.resolve': {
         if (actor.state === null) return this.#reject(taskNotFound(actor.taskId), respond);
-        return this.#prepare(actor, prepareResolve(command, actor.state, this.#preparation()), respond);
+        return void this.#prepare(actor, prepareResolve(command, actor.state, this.#preparation()), respond);
       }
       default:
         return this.#decide(actor, command, respond);
@@ -223,24 +223,20 @@ export class ActorHost {
   }
 
   /** Between the idempotency check and the record no other message of the actor is handled: its mailbox waits. */
-  #prepare(actor: Actor, prepared: Promise<ActorMessage>, respond: Respond): void {
+  async #prepare(actor: Actor, prepared: Promise<ActorMessage>, respond: Respond): Promise<void> {
     actor.phase = 'preparing';
     this.#unanswered.add(respond);
-    // oxlint-disable-next-line promise/always-return -- both branches end in a reply, not in a value
-    prepared.then(
-      (message) => {
-        actor.phase = 'ready';
-        if (!this.#unanswered.delete(respond)) return; // The shard was closed meanwhile, and the caller told so.
-        this.#decide(actor, message, respond);
-        this.#process(actor);
-      },
-      (error: unknown) => {
-        actor.phase = 'ready';
-        if (!this.#unanswered.delete(respond)) return;
-        this.#reject(toEngineError(error), respond);
-        this.#process(actor);
-      },
-    );
+    let message: ActorMessage | EngineError;
+    try {
+      message = await prepared;
+    } catch (thrown) {
+      message = toEngineError(thrown);
+    }
+    actor.phase = 'ready';
+    if (!this.#unanswered.delete(respond)) return; // The shard was closed meanwhile, and the caller told so.
+    if (message instanceof EngineError) this.#reject(message, respond);
+    else this.#decide(actor, message, respond);
+    this.#process(actor);
   }
 
   #decide(actor: Actor, message: ActorMessage, respond: Respond | null): void {

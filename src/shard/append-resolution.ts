@@ -16,6 +16,8 @@ export type ConflictResolution =
   | { readonly kind: 'committed'; readonly sequence: Sequence }
   /** A newer owner has written: this one is a zombie and stops. */
   | { readonly kind: 'fenced'; readonly epoch: Epoch }
+  /** An earlier owner has written since this one read: only its first append, the claim, can meet that. */
+  | { readonly kind: 'outrun'; readonly sequence: Sequence }
   /** The last message is the one that was expected: the answer was out of date, so append again. */
   | { readonly kind: 'again' }
   /** The journal lacks what was acknowledged, or holds what nobody may have written. Nothing may be built on it. */
@@ -38,10 +40,11 @@ export function resolveConflict(append: AppendIdentity, last: JournalEntry | nul
   }
   const commit = decodeCommit(last.body);
   if (commit.epoch > append.epoch) return { kind: 'fenced', epoch: commit.epoch };
+  if (commit.epoch < append.epoch) return { kind: 'outrun', sequence: last.sequence };
   if (commit.epoch === append.epoch && commit.batch === append.batch)
     return { kind: 'committed', sequence: last.sequence };
   return {
     kind: 'broken',
-    detail: `epoch ${commit.epoch} batch ${commit.batch} stands at ${last.sequence}, where epoch ${append.epoch} batch ${append.batch} was due`,
+    detail: `epoch ${commit.epoch} batch ${commit.batch} stands at ${last.sequence}, where batch ${append.batch} was due`,
   };
 }

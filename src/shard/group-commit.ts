@@ -203,19 +203,19 @@ export class GroupCommit {
   ): Promise<{ readonly kind: 'committed'; readonly sequence: Sequence } | CommitLoss> {
     const { journal, clock, metrics } = this.#deps;
     this.#batch += 1;
-    const identity = { epoch: this.#epoch, batch: this.#batch, expectedLast: this.#lastSequence };
     const head = { format: commitFormat, epoch: this.#epoch, batch: this.#batch, at: clock.now() } as const;
     const body = assembleCommit(owner === undefined ? head : { ...head, owner }, encoded);
-    const request = {
-      shard: this.#shard,
-      body,
-      expectedLast: identity.expectedLast,
-      messageId: `${this.#shard}.${this.#epoch}.${this.#batch}`,
-    };
+    const messageId = `${this.#shard}.${this.#epoch}.${this.#batch}`;
     let wasUnknown = false;
     let waitMs: number = unknownRetryMs.first;
     for (;;) {
-      const outcome = await journal.append(request);
+      const identity = { epoch: this.#epoch, batch: this.#batch, expectedLast: this.#lastSequence };
+      const outcome = await journal.append({
+        shard: this.#shard,
+        body,
+        expectedLast: identity.expectedLast,
+        messageId,
+      });
       if (this.#closed) return { kind: 'fenced', epoch: this.#epoch };
       switch (outcome.kind) {
         case 'committed':
@@ -234,11 +234,14 @@ export class GroupCommit {
             if (wasUnknown) metrics.unknownResolved('absent');
             return resolution;
           }
-          if (resolution.kind === 'broken') {
-            return {
-              kind: 'broken',
-              error: new EngineError('LOG_REGRESSED', `shard ${this.#shard}: ${resolution.detail}`),
-            };
+          if (resolution.kind === 'outrun' && owner !== undefined) {
+            this.#lastSequence = resolution.sequence;
+            break;
+          }
+          if (resolution.kind === 'broken' || resolution.kind === 'outrun') {
+            const detail =
+              resolution.kind === 'broken' ? resolution.detail : 'an earlier epoch has written after the claim';
+            return { kind: 'broken', error: new EngineError('LOG_REGRESSED', `shard ${this.#shard}: ${detail}`) };
           }
           await this.#pause(busyRetryMs);
           break;

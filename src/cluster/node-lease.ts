@@ -1,0 +1,99 @@
+import type { EngineConfig } from '../core/config.ts';
+import { asError } from '../core/errors.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { LeaseStore, NodeLease } from '../ports/leases.ts';
+import type { Logger } from '../ports/logger.ts';
+
+/** Pause before a renewal that failed is tried again. */
+const failedRenewalRetryMs = 500;
+/** The lease counts as good only while at least this part of its life is left. */
+const marginPart = 0.2;
+
+/** What {@link NodeLeaseKeeper} asks of the outside. */
+export interface NodeLeaseDeps {
+  readonly leases: LeaseStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly config: Pick<EngineConfig, 'leaseTtlMs' | 'leaseRenewMs'>;
+  /** Another process took the node's name: this one must stop. */
+  readonly onTaken: () => void;
+}
+
+/**
+ * Keeps one node's lease alive, and knows by the monotonic clock how long it is good for: from before the renewal was sent.
+ */
+export class NodeLeaseKeeper {
+  readonly #deps: NodeLeaseDeps;
+  readonly #lease: NodeLease;
+  #revision: number | null = null;
+  #goodUntilMs = Number.NEGATIVE_INFINITY;
+  #timer: TimerHandle | null = null;
+  #stopped = false;
+
+  constructor(deps: NodeLeaseDeps, lease: NodeLease) {
+    this.#deps = deps;
+    this.#lease = lease;
+  }
+
+  /** Whether the lease is good for a while: what a stage's start is asked before (DESIGN §6, self-fencing). */
+  get isGood(): boolean {
+    return this.#deps.clock.monotonicMs() < this.#goodUntilMs;
+  }
+
+  /** Takes the lease and keeps it. @throws EngineError `UNAVAILABLE` when the store does not answer at the start */
+  async start(): Promise<void> {
+    await this.#renew();
+    this.#arm(this.#deps.config.leaseRenewMs);
+  }
+
+  /** Stops renewing and gives the lease back. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#goodUntilMs = Number.NEGATIVE_INFINITY;
+    if (this.#revision === null) return;
+    await this.#deps.leases.releaseNode(this.#lease.nodeId, this.#revision).catch((thrown: unknown) => {
+      // It runs out by itself.
+      this.#deps.logger.warn({ err: asError(thrown) }, 'the node lease could not be given back');
+    });
+  }
+
+  #arm(delayMs: number): void {
+    if (this.#stopped) return;
+    this.#timer = this.#deps.clock.setTimer(delayMs, () => void this.#tick());
+  }
+
+  async #tick(): Promise<void> {
+    try {
+      await this.#renew();
+      this.#arm(this.#deps.config.leaseRenewMs);
+    } catch (thrown) {
+      this.#deps.logger.warn(
+        { err: asError(thrown), isGood: this.isGood },
+        'the node lease was not renewed; trying again',
+      );
+      this.#arm(failedRenewalRetryMs);
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const { leases, clock, config, onTaken } = this.#deps;
+    const sentMs = clock.monotonicMs();
+    const outcome = await leases.renewNode(this.#lease, config.leaseTtlMs, this.#revision);
+    if (this.#stopped) return;
+    if (outcome.kind === 'held') {
+      this.#revision = outcome.revision;
+      this.#goodUntilMs = sentMs + config.leaseTtlMs * (1 - marginPart);
+      return;
+    }
+    const current = (await leases.listNodes()).find((lease) => lease.nodeId === this.#lease.nodeId);
+    if (current === undefined || current.incarnation === this.#lease.incarnation) {
+      // It ran out while this process slept, or an earlier renewal landed late: take it anew.
+      this.#revision = null;
+      throw new Error('the lease ran out');
+    }
+    this.#stopped = true;
+    this.#goodUntilMs = Number.NEGATIVE_INFINITY;
+    onTaken();
+  }
+}

@@ -1,0 +1,16 @@
+export { configDefaults, resolveConfig, type EngineConfig } from './core/config.ts';
+export { FatalError, RateLimitedError, RetryableError } from './core/driver-errors.ts';
+export { EngineError, errorCatalog, type ErrorCode, type ErrorReport } from './core/errors.ts';
+export type { Failure, FailureClass } from './core/failures.ts';
+export type { RetryPolicy } from './core/backoff.ts';
+export type { StageView, TaskStatus, TaskView } from './core/task-view.ts';
+export { definePipeline, type InputOf, type OutputsOf } from './pipeline/define-pipeline.ts';
+export type { PipelineDefinition, SkipContext, SkipRule, StageSpec } from './pipeline/definition.ts';
+export { toMermaid, toXStateJson } from './pipeline/export-machine.ts';
+export type { Driver, Fence, LookupAnswer, LookupContext, StageContext } from './ports/driver.ts';
+export type { Logger } from './ports/logger.ts';
+export type { Metrics } from './ports/metrics.ts';
+export { PinoLogger } from './platform/pino-logger.ts';
+export { PrometheusMetrics } from './platform/prometheus-metrics.ts';
+export { startNode, type NodeNatsOptions, type NodeOptions, type RunningNode } from './node.ts';
+export { Client, connectClient, type ConnectClientOptions } from './client.ts';

@@ -1,0 +1,340 @@
+import { hostname } from 'node:os';
+import { PayloadStore } from './actors/payload-store.ts';
+import { Client } from './client/client.ts';
+import { resolveConfig, type EngineConfig } from './core/config.ts';
+import { EngineError } from './core/errors.ts';
+import { parseNodeId, type NodeId } from './core/ids.ts';
+import { protocolVersion } from './core/protocol.ts';
+import type { PipelineDefinition } from './pipeline/definition.ts';
+import { PipelineRegistry } from './pipeline/registry.ts';
+import { startEmbeddedNats, type EmbeddedNats } from './platform/embedded-nats.ts';
+import { readNatsServerInfo } from './platform/nats-monitor.ts';
+import { engineVersion } from './platform/package-version.ts';
+import { PinoLogger } from './platform/pino-logger.ts';
+import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
+import { SystemClock } from './platform/system-clock.ts';
+import { SystemRandom } from './platform/system-random.ts';
+import type { Logger } from './ports/logger.ts';
+import type { Metrics } from './ports/metrics.ts';
+import { DeadLetterProjection } from './projections/dead-letter-projection.ts';
+import { BucketApi } from './store/bucket-api.ts';
+import { ensureBuckets } from './store/buckets.ts';
+import type { DurabilityReport } from './store/durability.ts';
+import { ensureJournalStream } from './store/journal-stream.ts';
+import { NatsBlobStore } from './store/nats-blobs.ts';
+import { NatsJournal } from './store/nats-journal.ts';
+import { NatsLeaseStore } from './store/nats-leases.ts';
+import { NatsProjectionStore } from './store/nats-projections.ts';
+import { NatsSnapshotStore } from './store/nats-snapshots.ts';
+import { checkServer } from './store/server-gate.ts';
+import { StreamApi } from './store/stream-api.ts';
+import { Engine, type EngineStatus } from './supervisor/engine.ts';
+import { AckInbox } from './transport/ack-inbox.ts';
+import type { EngineInfo, PipelineSummary } from './transport/engine-info.ts';
+import { JsonApi } from './transport/json-api.ts';
+import { NatsBus } from './transport/nats-bus.ts';
+import { connectNats, type NatsLink, type NatsLinkOptions } from './transport/nats-connection.ts';
+import { maximumMessageBytes } from './transport/request-codec.ts';
+import { ShardClient } from './transport/shard-client.ts';
+import { serveShard } from './transport/shard-service.ts';
+
+/** How to reach a NATS server; without `servers` the node starts its own. */
+export interface NodeNatsOptions extends Omit<
+  NatsLinkOptions,
+  'servers' | 'name' | 'clock' | 'logger' | 'closeTimeoutMs'
+> {
+  readonly servers?: string | readonly string[] | undefined;
+  /** Monitoring addresses of those servers, to prove that they sync every write. */
+  readonly monitorUrls?: readonly string[] | undefined;
+  /** Folder of the node's own server; `.cabinet` in the working folder when left out. */
+  readonly dataDir?: string | undefined;
+}
+
+/** What {@link startNode} is given. */
+export interface NodeOptions {
+  readonly pipelines: readonly PipelineDefinition[];
+  /** The user's integrations, as drivers see them in `ctx.ports`. */
+  readonly ports?: Readonly<Record<string, unknown>> | undefined;
+  readonly config?: Partial<EngineConfig> | undefined;
+  /** The host's name when left out. Two processes with one id take each other's place: the newer one wins. */
+  readonly nodeId?: string | undefined;
+  readonly nats?: NodeNatsOptions | undefined;
+  readonly logger?: Logger | undefined;
+  readonly metrics?: Metrics | undefined;
+  /** The node has failed and stopped itself. When left out, the error is only logged. */
+  readonly onFailed?: ((error: EngineError) => void) | undefined;
+}
+
+/** A node that runs. */
+export interface RunningNode {
+  readonly nodeId: NodeId;
+  readonly config: EngineConfig;
+  /** Where clients find the NATS server. */
+  readonly natsUrl: string;
+  readonly durability: DurabilityReport;
+  /** A client over the node's own connection. */
+  readonly client: Client;
+  readonly status: EngineStatus;
+  readonly isReady: boolean;
+  /** Hands its shards over, lets drivers finish within the grace, and stops what it started. Safe to call twice. */
+  stop(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/** How long an append may go without an answer before its outcome counts as unknown. */
+const ackTimeoutMs = 5_000;
+/** Bytes of a message that its subject and headers may take. */
+const messageHeadroomBytes = 4_096;
+/** How often the dead-letter list is brought up to date while nobody asks for it. */
+const deadLetterIntervalMs = 60_000;
+
+/**
+ * Starts a node on NATS: its own server or a given one, checked first; then the engine, the JSON service and a client.
+ *
+ * @throws EngineError `CONFIG_INVALID`, `NATS_BINARY_MISSING`, `NATS_UNREACHABLE`, `SERVER_VERSION_UNSUPPORTED`, `JETSTREAM_DISABLED`,
+ *   `SELF_TEST_FAILED`, `STREAM_MISCONFIGURED`, `DURABILITY_UNSAFE`, `DEFINITION_CHANGED`, and what a recovery throws
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const config = resolveConfig(options.config);
+  const nodeId = parseNodeId(options.nodeId ?? defaultNodeId());
+  const registry = new PipelineRegistry(options.pipelines);
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  const logger = (options.logger ?? new PinoLogger()).child({ node: nodeId });
+  const metrics = options.metrics ?? new PrometheusMetrics();
+  const undo = new UndoStack(logger);
+  try {
+    const nats = await findNats(options, config, { clock, logger, undo });
+    const connect = async (part: string): Promise<NatsLink> => {
+      const link = await connectNats({
+        ...options.nats,
+        servers: nats.servers,
+        name: `cabinet-${nodeId}-${part}`,
+        clock,
+        logger,
+      });
+      undo.push(`connection for ${part}`, () => link.close());
+      return link;
+    };
+    // Commits have a connection of their own, so that a slow reader of answers cannot hold up an append.
+    const commits = await connect('commits');
+    const requests = await connect('requests');
+    const durability = await checkServer(requests, {
+      namespace: config.namespace,
+      durability: config.durability,
+      replicas: config.replicas,
+      clock,
+      logger,
+      monitorUrls: nats.monitorUrls,
+      readMonitor: readNatsServerInfo,
+    });
+    logDurability(logger, durability);
+
+    const api = new BucketApi({ api: new StreamApi({ link: requests, clock, logger }) });
+    const stream = await ensureJournalStream(requests, { ...config, clock, logger });
+    await ensureBuckets(api, config);
+    const { namespace } = config;
+    const commitAcks = new AckInbox({ link: commits, clock, logger, timeoutMs: ackTimeoutMs });
+    const acks = new AckInbox({ link: requests, clock, logger, timeoutMs: ackTimeoutMs });
+    const store = { api, link: requests, acks, clock, logger, namespace };
+    const journal = new NatsJournal({ link: requests, acks: commitAcks, namespace, stream, clock, logger });
+    const blobs = new NatsBlobStore({ ...store, random });
+    const bus = new NatsBus({ link: requests, clock, logger });
+    undo.push('bus', async () => bus.close());
+
+    const unanswerable = metrics.counter({
+      name: 'unanswerable_requests_total',
+      help: 'Requests without a reply subject',
+    });
+    const maximumReplyBytes = requests.maximumPayloadBytes - messageHeadroomBytes;
+    const engine = new Engine({
+      config,
+      nodeId,
+      clock,
+      random,
+      logger,
+      metrics,
+      journal,
+      snapshots: new NatsSnapshotStore(store),
+      leases: new NatsLeaseStore(store),
+      payloads: new PayloadStore({ blobs, config }),
+      registry,
+      ports: options.ports ?? {},
+      serve: (shard, deliver) =>
+        serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes }, shard, deliver),
+      onFailed: (error) => {
+        void undo.run().finally(() => options.onFailed?.(error));
+      },
+    });
+    await engine.start();
+    undo.push('engine', (graceMs) => engine.stop({ graceMs }));
+
+    const deadLetters = new DeadLetterProjection({
+      journal,
+      store: new NatsProjectionStore(store),
+      logger,
+      clock,
+      random,
+    });
+    const shardClient = new ShardClient({ bus, clock, random, namespace, shardCount: config.shardCount });
+    const info = (): EngineInfo => ({
+      namespace,
+      shardCount: config.shardCount,
+      node: nodeId,
+      version: engineVersion,
+      protocol: { min: protocolVersion, max: protocolVersion },
+      maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),
+      pipelines: summaries(registry),
+      server: { version: requests.connection.info?.version ?? 'unknown', durability: durability.level },
+    });
+    const jsonApi = new JsonApi({
+      bus,
+      clock,
+      random,
+      shardClient,
+      namespace,
+      node: nodeId,
+      version: engineVersion,
+      info,
+      pipelines: () => summaries(registry),
+      deadLetters: (query) => deadLetters.list(query),
+      logger,
+      metrics,
+      maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),
+    });
+    await jsonApi.start();
+    undo.push('JSON service', () => jsonApi.stop());
+    keepCurrent(deadLetters, { clock, logger, undo });
+    const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, journal, blobs });
+    logger.info(
+      { shards: engine.status.owned.length, natsUrl: nats.url, durability: durability.level, version: engineVersion },
+      'the node is ready',
+    );
+    return {
+      nodeId,
+      config,
+      natsUrl: nats.url,
+      durability,
+      client,
+      get status() {
+        return engine.status;
+      },
+      get isReady() {
+        return engine.isReady && requests.isConnected && commits.isConnected;
+      },
+      stop: (stopOptions = {}) => undo.run(stopOptions.graceMs ?? config.drainGraceMs),
+    };
+  } catch (error) {
+    await undo.run(0);
+    throw error;
+  }
+}
+
+/** What was started, undone in the reverse order: a failed start leaves nothing behind, and a stop is the same walk. */
+class UndoStack {
+  readonly #logger: Logger;
+  readonly #steps: { readonly name: string; readonly undo: (graceMs: number) => Promise<void> }[] = [];
+  #running: Promise<void> | null = null;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  push(name: string, undo: (graceMs: number) => Promise<void>): void {
+    this.#steps.push({ name, undo });
+  }
+
+  run(graceMs = 0): Promise<void> {
+    this.#running ??= this.#run(graceMs);
+    return this.#running;
+  }
+
+  async #run(graceMs: number): Promise<void> {
+    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+      const { name, undo } = step;
+      await undo(graceMs).catch((error: unknown) => {
+        this.#logger.warn({ part: name, err: error }, 'a part of the node did not stop in good order');
+      });
+    }
+  }
+}
+
+interface Surroundings {
+  readonly clock: SystemClock;
+  readonly logger: Logger;
+  readonly undo: UndoStack;
+}
+
+async function findNats(
+  options: NodeOptions,
+  config: EngineConfig,
+  { clock, logger, undo }: Surroundings,
+): Promise<{
+  readonly servers: string | readonly string[];
+  readonly url: string;
+  readonly monitorUrls: readonly string[] | undefined;
+}> {
+  const { servers, monitorUrls, dataDir } = options.nats ?? {};
+  if (servers !== undefined) {
+    const first = typeof servers === 'string' ? servers : (servers[0] ?? '');
+    return { servers, url: first, monitorUrls };
+  }
+  if (config.replicas !== 1) {
+    throw new EngineError('CONFIG_INVALID', 'replicas above 1 need a NATS cluster', {
+      field: 'replicas',
+      limit: '1 with the embedded server',
+      got: config.replicas,
+      hint: 'give its URLs in NATS_URL',
+    });
+  }
+  const embedded: EmbeddedNats = await startEmbeddedNats({
+    dataDir: dataDir ?? '.cabinet',
+    sync: config.durability === 'power-loss' ? 'always' : 'default',
+    logger,
+    clock,
+  });
+  undo.push('embedded NATS', () => embedded.stop());
+  return { servers: embedded.url, url: embedded.url, monitorUrls: [embedded.monitorUrl] };
+}
+
+function logDurability(logger: Logger, report: DurabilityReport): void {
+  const fields = { durability: report.level, replicas: report.replicas, detail: report.detail };
+  if (report.level === 'power-loss') logger.info(fields, 'an acknowledgement survives a power cut');
+  else logger.warn(fields, 'an acknowledgement survives the end of any process, but not a power cut');
+}
+
+/** Reads the dead-letter list on now and then, so that a query has little to catch up with and trimming loses nothing. */
+function keepCurrent(deadLetters: DeadLetterProjection, { clock, logger, undo }: Surroundings): void {
+  const stopping = new AbortController();
+  let running: Promise<unknown> = Promise.resolve();
+  const tick = (): void => {
+    running = deadLetters.catchUp(stopping.signal).catch((error: unknown) => {
+      if (!stopping.signal.aborted) logger.warn({ err: error }, 'the dead-letter list could not be brought up to date');
+    });
+    void running.finally(() => {
+      if (!stopping.signal.aborted) timer = clock.setTimer(deadLetterIntervalMs, tick);
+    });
+  };
+  let timer = clock.setTimer(deadLetterIntervalMs, tick);
+  undo.push('dead-letter list', async () => {
+    timer.cancel();
+    stopping.abort(new Error('the node stops'));
+    await running;
+  });
+}
+
+function summaries(registry: PipelineRegistry): PipelineSummary[] {
+  return registry.list().map(({ name, version, fingerprint, stages }) => ({
+    name,
+    version,
+    fingerprint,
+    stages: stages.map((stage) => stage.name),
+  }));
+}
+
+/** The host's name as a node id. */
+function defaultNodeId(): string {
+  const name = hostname()
+    .replaceAll(/[^A-Za-z0-9_-]/g, '-')
+    .slice(0, 100);
+  return /^[A-Za-z0-9]/.test(name) ? name : `node-${name}`;
+}

@@ -1,0 +1,54 @@
+import { EngineError } from '../core/errors.ts';
+import type { ShardId } from '../core/ids.ts';
+import type { ShardCommand } from '../core/messages.ts';
+import type { Reply } from '../core/replies.ts';
+import { shardSubject } from '../core/subjects.ts';
+import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Counter } from '../ports/metrics.ts';
+import { decodeRequest, encodeRejection, encodeReplies } from './request-codec.ts';
+
+/** Takes one command; calls `respond` exactly once. */
+export type DeliverCommand = (command: ShardCommand, respond: (reply: Reply) => void) => void;
+
+/** What {@link serveShard} asks of the outside. */
+export interface ShardServiceDeps {
+  readonly bus: Bus;
+  readonly namespace: string;
+  readonly logger: Logger;
+  /** Counts requests without a reply subject: nobody would hear the answer, so they are never worked on. */
+  readonly unanswerable: Counter;
+  readonly maximumReplyBytes: number;
+}
+
+/**
+ * Serves a shard's subject: bytes become commands here, once, and replies become bytes. Only the shard's owner calls this, so
+ * that the bus is the routing table.
+ */
+export function serveShard(deps: ShardServiceDeps, shard: ShardId, deliver: DeliverCommand): Promise<BusService> {
+  return deps.bus.serve(shardSubject(deps.namespace, shard), (request) => handle(deps, request, deliver));
+}
+
+function handle(deps: ShardServiceDeps, request: BusRequest, deliver: DeliverCommand): void {
+  if (!request.canReply) {
+    deps.unanswerable.add();
+    deps.logger.warn({ subject: request.subject }, 'a request without a reply subject was dropped');
+    return;
+  }
+  const decoded = decodeRequest(request.body);
+  if (decoded.kind === 'rejected') return request.reply(encodeRejection(decoded.error));
+  const { commands } = decoded;
+  const replies: Reply[] = Array.from({ length: commands.length });
+  let missing = commands.length;
+  // An empty request has an empty answer.
+  if (missing === 0) return request.reply(encodeReplies([]));
+  for (const [index, command] of commands.entries()) {
+    const settle = (reply: Reply): void => {
+      replies[index] = reply;
+      missing -= 1;
+      if (missing === 0) request.reply(encodeReplies(replies, deps.maximumReplyBytes));
+    };
+    if (command instanceof EngineError) settle({ kind: 'error', error: command.toReport() });
+    else deliver(command, settle);
+  }
+}
