@@ -1,0 +1,50 @@
+import { assert } from '../core/errors.ts';
+import type { Labels, MetricDefinition } from '../ports/metrics.ts';
+
+/** What a metric measures. */
+export type MetricKind = 'counter' | 'gauge' | 'histogram';
+
+/** One metric with its values at one moment, as plain JSON, so that a process can hand it to another. */
+export interface MetricSnapshot {
+  /** With its prefix. */
+  readonly name: string;
+  readonly help: string;
+  readonly kind: MetricKind;
+  readonly series: readonly MetricSeries[];
+}
+
+/** The values under one set of labels. */
+export type MetricSeries =
+  | { readonly labels: Labels; readonly value: number }
+  | {
+      readonly labels: Labels;
+      readonly count: number;
+      readonly sum: number;
+      /** Observations up to and including each bound, ascending; without the bound of infinity, which is `count`. */
+      readonly buckets: readonly { readonly upTo: number; readonly count: number }[];
+    };
+
+/** Refuses, as a bug, a name that is taken by another kind, or one that Prometheus does not allow. */
+export function checkDefinition(definition: MetricDefinition, kind: MetricKind, taken: MetricKind | undefined): void {
+  const { name, labels = [] } = definition;
+  assert(/^[a-z][a-z0-9_]*$/.test(name), () => `metric name: expected a–z 0–9 _, got ${name}`);
+  assert(taken === undefined || taken === kind, () => `metric ${name} is a ${taken}, asked for as a ${kind}`);
+  const isCounterName = name.endsWith('_total');
+  assert(isCounterName === (kind === 'counter'), () => `metric ${name}: counters, and only they, end in _total`);
+  const badLabel = labels.find((label) => !/^[a-z][a-z0-9_]*$/.test(label));
+  assert(badLabel === undefined, () => `metric ${name}: label ${badLabel} is not allowed`);
+}
+
+/** Refuses, as a bug, a label that the definition does not name, and a missing one. */
+export function checkLabels(definition: MetricDefinition, labels: Labels): void {
+  const known = definition.labels ?? [];
+  const unknown = Object.keys(labels).find((label) => !known.includes(label));
+  assert(unknown === undefined, () => `metric ${definition.name} has no label ${unknown}`);
+  const missing = known.find((label) => labels[label] === undefined);
+  assert(missing === undefined, () => `metric ${definition.name}: label ${missing} is missing`);
+}
+
+/** Refuses, as a bug, a value that would spoil a sum. */
+export function checkValue(definition: MetricDefinition, value: number, least: number): void {
+  assert(Number.isFinite(value) && value >= least, () => `metric ${definition.name}: ${value} is not a value for it`);
+}
