@@ -94,17 +94,7 @@ export class MemoryJournal implements Journal {
     const { shard, after, through } = range;
     if (through <= after) return;
     await this.#hop(this.#latencyMs);
-    const found = this.#log.last(shard)?.sequence ?? 0;
-    if (found < through) {
-      throw new EngineError(
-        'LOG_REGRESSED',
-        `journal ${shard}: expected sequence ${through} or later, found ${found}`,
-        {
-          limit: `at least ${through}`,
-          got: found,
-        },
-      );
-    }
+    demandReach(`journal ${shard}`, through, this.#log.last(shard)?.sequence ?? none);
     for (let entry = this.#log.nextAfter(after, shard); entry !== undefined;) {
       if (entry.sequence > through) return;
       yield entry;
@@ -120,6 +110,7 @@ export class MemoryJournal implements Journal {
     const { shard, signal } = from;
     let last = from.after;
     await this.#hop(this.#latencyMs);
+    if (!signal.aborted) demandReach('stream', last, this.#log.bounds().last);
     while (!signal.aborted) {
       const entry = this.#log.nextAfter(last, shard);
       if (entry === undefined) {
@@ -242,8 +233,17 @@ export class MemoryJournal implements Journal {
   }
 }
 
+const none = 0 as Sequence;
 const conflict: AppendOutcome = { kind: 'conflict' };
 
 function noAnswer(): void {
   // The answer is lost on its way.
+}
+
+function demandReach(name: string, needed: Sequence, found: Sequence): void {
+  if (found >= needed) return;
+  throw new EngineError('LOG_REGRESSED', `${name}: expected sequence ${needed} or later, found ${found}`, {
+    limit: `at least ${needed}`,
+    got: found,
+  });
 }
