@@ -16,6 +16,7 @@ import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Metrics } from './ports/metrics.ts';
+import { parsePosition } from './projections/position.ts';
 import { DeadLetterProjection } from './projections/dead-letter-projection.ts';
 import { BucketApi } from './store/bucket-api.ts';
 import { ensureBuckets } from './store/buckets.ts';
@@ -161,8 +162,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ports: options.ports ?? {},
       serve: (shard, deliver) =>
         serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes }, shard, deliver),
-      onFailed: (error) => {
-        void undo.run().finally(() => options.onFailed?.(error));
+      onFailed: (reason) => {
+        void undo.run().finally(() => options.onFailed?.(reason));
       },
     });
     await engine.start();
@@ -196,7 +197,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       version: engineVersion,
       info,
       pipelines: () => summaries(registry),
-      deadLetters: (query) => deadLetters.list(query),
+      deadLetters: ({ after, ...query }) =>
+        deadLetters.list(after === undefined ? query : { ...query, after: parsePosition(after) }),
       logger,
       metrics,
       maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),

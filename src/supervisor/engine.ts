@@ -163,7 +163,7 @@ export class Engine {
     }
     for (const definition of registry.list()) {
       const { name, version, fingerprint } = definition;
-      const recorded = await leases.setOnce(`pipeline/${name}/${version}`, fingerprint);
+      const recorded = await leases.setOnce(`pipeline.${name}.${version}`, fingerprint);
       if (recorded === fingerprint) continue;
       throw new EngineError(
         'DEFINITION_CHANGED',
