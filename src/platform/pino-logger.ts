@@ -1,7 +1,7 @@
 import { isatty } from 'node:tty';
 
 import { destination, pino, stdSerializers, type DestinationStream, type Logger as Pino } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
 
 import type { LogFields, Logger } from '../ports/logger.ts';
 import type { LogLevel } from './environment.ts';
@@ -91,15 +91,10 @@ function openDestination(options: PinoLoggerOptions): DestinationStream {
   return format === 'pretty' || (format === 'auto' && isTerminal) ? makePretty(stream, isTerminal) : stream;
 }
 
-function makePretty(stream: DestinationStream, colorize: boolean): DestinationStream {
-  // The sink of pino-pretty must be a sync one, or the last lines before an exit are lost.
-  return pretty({
-    colorize,
-    sync: true,
-    ignore: 'pid,hostname',
-    translateTime: 'SYS:HH:MM:ss.l',
-    destination: stream as NodeJS.WritableStream,
-  });
+// A formatter in front of the destination, not pino-pretty's own stream: that one writes later, and loses the last lines.
+function makePretty(target: DestinationStream, colorize: boolean): DestinationStream {
+  const format = prettyFactory({ colorize, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss.l' });
+  return { write: (line) => target.write(format(line) ?? line) };
 }
 
 function serializeError(error: unknown): unknown {
