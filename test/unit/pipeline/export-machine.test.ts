@@ -26,11 +26,11 @@ describe('toXStateJson', () => {
   it('runs as a plain XState actor once the named functions are given to it', () => {
     const machine = createMachine(json as never).provide(machineImplementations() as never);
     const actor = createActor(machine).start();
-    actor.send(at(1, an.submit(onTo('parse', { start: true })));
+    actor.send(at(1, an.submit(onTo('parse', { start: true }))));
     expect(actor.getSnapshot().value).toEqual({ parse: 'running' });
-    actor.send(at(2, an.completion('parse', 1, onTo('publish', { skipped: ['photos'] })));
+    actor.send(at(2, an.completion('parse', 1, onTo('publish', { skipped: ['photos'] }))));
     expect(actor.getSnapshot().value).toEqual({ publish: 'queued' });
-    actor.send(at(3, an.cancel());
+    actor.send(at(3, an.cancel()));
     expect(actor.getSnapshot()).toMatchObject({ value: 'canceled', status: 'done' });
   });
 
