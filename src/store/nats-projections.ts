@@ -76,16 +76,10 @@ export class NatsProjectionStore implements ProjectionStore {
     const { stream, name: bucket } = this.#bucket;
     const scan = scanLastPerSubject(
       { api: this.#api, link: this.#link, clock: this.#clock, timeoutMs: scanTimeoutMs },
-      {
-        stream,
-        // The position is read along with the documents: once it has come by, so has every document before it.
-        filters: [keySubject(bucket, positionKey(name)), keySubject(bucket, documentFilter(name))],
-        through: async () => (await this.#bucket.get(positionKey(name))).revision,
-      },
+      { stream, filter: keySubject(bucket, documentFilter(name)) },
     );
     for await (const message of scan) {
       const key = keyOfSubject(bucket, message.subject);
-      if (key === positionKey(name)) continue;
       if (isRemoval(message.header)) documents.delete(lastTokenOf(key));
       else documents.set(lastTokenOf(key), decodeDocument(message.body));
     }
