@@ -74,12 +74,6 @@ export class BucketApi {
     await this.#require(`read ${stream}`, `CONSUMER.CREATE.${stream}.${config.name}`, request);
   }
 
-  /** How many messages a consumer has still to deliver, as far as its replica knows. */
-  async pendingCount(stream: string, consumer: string): Promise<number> {
-    const info = await this.#require(`read ${stream}`, `CONSUMER.INFO.${stream}.${consumer}`, {});
-    return Number(info['num_pending']);
-  }
-
   /** Removes a consumer; one that is gone already is as good. */
   async deleteConsumer(stream: string, name: string): Promise<void> {
     await this.#api.call(`CONSUMER.DELETE.${stream}.${name}`);

@@ -11,7 +11,7 @@ import { runInFlight } from './in-flight.ts';
 import type { BucketApi } from './bucket-api.ts';
 import { isRemoval, NatsBucket } from './nats-bucket.ts';
 import { NatsSnapshotWriter } from './nats-snapshot-writer.ts';
-import { scanLastPerSubject, type ScanQuery } from './subject-scan.ts';
+import { scanLastPerSubject, type ScannedMessage } from './subject-scan.ts';
 
 /** Room that headers (TTL, expectation) and the subject take in a message beside the snapshot. */
 const headroomBytes = 1_024;
@@ -62,12 +62,15 @@ export class NatsSnapshotStore implements SnapshotStore {
   }
 
   async loadLive(shard: ShardId): Promise<LoadedSnapshots> {
+    let checkpoint = await this.#readCheckpoint(shard);
     for (let tryCount = 1; tryCount <= maximumLoadTries; tryCount += 1) {
-      const entry = await this.#bucket.get(checkpointKey(shard));
-      if (entry.value === null) return { checkpoint: null, live: new Map() };
-      const checkpoint = decodeCheckpoint(shard, entry.value);
-      const loaded = await this.#loadEpoch(checkpoint, entry.revision);
-      if (loaded !== null) return loaded;
+      if (checkpoint === null) return { checkpoint, live: new Map() };
+      const live = await this.#readLive(shard, checkpoint.epoch);
+      // A newer owner may have written its first checkpoint meanwhile, and dropped what was being read.
+      const current = await this.#readCheckpoint(shard);
+      // The older one of two of the same epoch: what was written for the newer one may have come after the scan.
+      if (current?.epoch === checkpoint.epoch) return { checkpoint, live };
+      checkpoint = current;
     }
     throw new EngineError('UNAVAILABLE', `load shard ${shard}: owners changed ${maximumLoadTries} times meanwhile`);
   }
@@ -82,39 +85,33 @@ export class NatsSnapshotStore implements SnapshotStore {
   }
 
   async *finishedIds(shard: ShardId): AsyncIterable<TaskId> {
-    const filter = keySubject(this.#bucket.name, finishedFilter(shard));
-    const through = async (): Promise<number> => {
-      return (await this.#api.lastMessage(this.#bucket.stream, filter))?.sequence ?? 0;
-    };
-    for await (const message of this.#scan({ filters: [filter], through, headersOnly: true })) {
-      if (!isRemoval(message.header)) yield lastTokenOf(message.subject) as TaskId;
+    const seen = new Set<TaskId>();
+    for await (const message of this.#scan(finishedFilter(shard), true)) {
+      const taskId = lastTokenOf(message.subject) as TaskId;
+      if (isRemoval(message.header) || seen.has(taskId)) continue;
+      seen.add(taskId);
+      yield taskId;
     }
   }
 
-  /**
-   * Everything of the checkpoint's epoch. The checkpoint itself is the mark to read up to: what was acknowledged before it
-   * stands before it. Null when a newer owner wrote its own checkpoint meanwhile and dropped what was to be read.
-   */
-  async #loadEpoch(checkpoint: Checkpoint, revision: number): Promise<LoadedSnapshots | null> {
-    const { shard, epoch } = checkpoint;
-    const checkpointSubject = keySubject(this.#bucket.name, checkpointKey(shard));
+  async #readCheckpoint(shard: ShardId): Promise<Checkpoint | null> {
+    const { value } = await this.#bucket.get(checkpointKey(shard));
+    return value === null ? null : decodeCheckpoint(shard, value);
+  }
+
+  async #readLive(shard: ShardId, epoch: Epoch): Promise<ReadonlyMap<TaskId, Uint8Array>> {
     const live = new Map<TaskId, Uint8Array>();
-    let newest = checkpoint;
-    const filters = [keySubject(this.#bucket.name, liveFilter(shard, epoch)), checkpointSubject];
-    for await (const message of this.#scan({ filters, through: async () => revision })) {
-      if (message.subject === checkpointSubject) {
-        newest = decodeCheckpoint(shard, message.body);
-        continue;
-      }
+    for await (const message of this.#scan(liveFilter(shard, epoch), false)) {
       const taskId = lastTokenOf(message.subject) as TaskId;
       if (isRemoval(message.header)) live.delete(taskId);
       else live.set(taskId, message.body);
     }
-    return newest.epoch === epoch ? { checkpoint: newest, live } : null;
+    return live;
   }
 
-  #scan(query: Omit<ScanQuery, 'stream'>) {
+  #scan(keyFilter: string, headersOnly: boolean): AsyncGenerator<ScannedMessage, void, undefined> {
     const deps = { api: this.#api, link: this.#link, clock: this.#clock, timeoutMs: scanTimeoutMs };
-    return scanLastPerSubject(deps, { ...query, stream: this.#bucket.stream });
+    const filter = keySubject(this.#bucket.name, keyFilter);
+    return scanLastPerSubject(deps, { stream: this.#bucket.stream, filter, headersOnly });
   }
 }

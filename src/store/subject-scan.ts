@@ -2,13 +2,12 @@ import type { Msg } from '@nats-io/transport-node';
 import { EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
-import { InboxQueue } from './inbox-queue.ts';
 import type { BucketApi } from './bucket-api.ts';
+import { InboxQueue } from './inbox-queue.ts';
 
 /** The last message of one subject, as a scan came by it. */
 export interface ScannedMessage {
   readonly subject: string;
-  readonly sequence: number;
   readonly body: Uint8Array;
   readonly header: (name: string) => string | undefined;
 }
@@ -22,15 +21,10 @@ export interface ScanDeps {
   readonly timeoutMs: number;
 }
 
-/** What a scan reads, and how far. */
+/** What a scan reads: the last message of each subject of the stream that the filter matches. */
 export interface ScanQuery {
   readonly stream: string;
-  readonly filters: readonly string[];
-  /**
-   * The sequence that must have come by, as the leader knows it; 0: nothing to read. It is asked again when messages stop
-   * coming, for the message that it named may have been removed since.
-   */
-  readonly through: () => Promise<number>;
+  readonly filter: string;
   readonly headersOnly?: boolean;
 }
 
@@ -39,16 +33,22 @@ const messagesPerPull = 1_000;
 /** An abandoned consumer goes away after this. */
 const inactiveThresholdNs = 30 * 1_000_000_000;
 const pullExpiresNs = 30 * 1_000_000_000;
-/** Silence after which the scan asks whether anything is left. */
+/** Silence after which the scan asks the leader whether anything is left. */
 const probeAfterMs = 100;
-const statusTimeout = 408;
+/** Wait for a consumer that was created a moment ago and that other servers do not know yet. */
+const repeatPullAfterMs = 5;
+const requestExpired = 408;
+const noResponders = 503;
 
 /**
- * The last message of every subject that the filters match, in order of the stream.
+ * The last message of every subject that the filter matches: at least everything that was acknowledged before the call,
+ * whichever replica serves it and however far that one lags. A subject that is written meanwhile may come twice; the later
+ * one counts.
  *
- * It ends when sequence `through` has come by *and* nothing is pending. The first alone is not enough: a subject that was
- * written anew while the scan was on its way has lost its place before `through` and stands behind it. Whichever replica
- * serves the scan, and however far it lags, `through` is what it must reach.
+ * The mark to read up to is the leader's last matching message. That alone is not enough: a subject that was written anew
+ * during the scan has lost its place before the mark and stands behind it. The consumer's own count of what is pending goes
+ * wrong under such writes (seen on 2.15.1), so the leader is asked for a second mark. If nothing was written since, all has
+ * come by; else what it lists and the scan has not seen is read one by one.
  *
  * @throws EngineError `UNAVAILABLE` when messages stop coming, one is missing, or the link is lost
  */
@@ -56,15 +56,45 @@ export async function* scanLastPerSubject(
   deps: ScanDeps,
   query: ScanQuery,
 ): AsyncGenerator<ScannedMessage, void, undefined> {
-  const through = await query.through();
-  if (through === 0) return;
+  const mark = await lastSequence(deps.api, query);
+  if (mark === 0) return;
+  const seen = new Set<string>();
+  const reached = yield* consume(deps, query, { mark, seen });
+  if (reached >= (await lastSequence(deps.api, query))) return;
+  for (const subject of await deps.api.subjects(query.stream, query.filter)) {
+    if (seen.has(subject)) continue;
+    const message = await deps.api.lastMessage(query.stream, subject);
+    if (message !== null) yield { subject, body: message.body, header: (name) => message.headers.get(name) };
+  }
+}
+
+async function lastSequence(api: BucketApi, query: ScanQuery): Promise<number> {
+  return (await api.lastMessage(query.stream, query.filter))?.sequence ?? 0;
+}
+
+/** Reads up to the mark through a consumer of its own, and gives the sequence that it reached. */
+async function* consume(
+  deps: ScanDeps,
+  query: ScanQuery,
+  scan: { readonly mark: number; readonly seen: Set<string> },
+): AsyncGenerator<ScannedMessage, number, undefined> {
   const queue = new InboxQueue({ link: deps.link, clock: deps.clock, action: actionOf(query) });
   const consumer = `scan-${queue.subject.slice(queue.subject.lastIndexOf('.') + 1)}`;
   let isCreated = false;
   try {
-    await deps.api.createConsumer(query.stream, consumerConfig(consumer, query));
+    await deps.api.createConsumer(query.stream, {
+      name: consumer,
+      deliver_policy: 'last_per_subject',
+      ack_policy: 'none',
+      replay_policy: 'instant',
+      filter_subjects: [query.filter],
+      headers_only: query.headersOnly === true,
+      inactive_threshold: inactiveThresholdNs,
+      mem_storage: true,
+      num_replicas: 1,
+    });
     isCreated = true;
-    yield* pullAll(deps, query, { queue, consumer, through });
+    return yield* pullUntil(deps, query, { ...scan, queue, consumer });
   } finally {
     queue.close();
     // What cannot be removed now removes itself when it has been idle.
@@ -72,50 +102,41 @@ export async function* scanLastPerSubject(
   }
 }
 
-function consumerConfig(name: string, query: ScanQuery) {
-  return {
-    name,
-    deliver_policy: 'last_per_subject',
-    ack_policy: 'none',
-    replay_policy: 'instant',
-    filter_subjects: query.filters,
-    headers_only: query.headersOnly === true,
-    inactive_threshold: inactiveThresholdNs,
-    mem_storage: true,
-    num_replicas: 1,
-  };
-}
-
-async function* pullAll(
+async function* pullUntil(
   deps: ScanDeps,
   query: ScanQuery,
-  scan: { readonly queue: InboxQueue; readonly consumer: string; readonly through: number },
-): AsyncGenerator<ScannedMessage, void, undefined> {
-  const { queue, consumer } = scan;
-  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${query.stream}.${consumer}`;
+  scan: {
+    readonly mark: number;
+    readonly seen: Set<string>;
+    readonly queue: InboxQueue;
+    readonly consumer: string;
+  },
+): AsyncGenerator<ScannedMessage, number, undefined> {
+  const { queue, seen } = scan;
+  const pullSubject = `$JS.API.CONSUMER.MSG.NEXT.${query.stream}.${scan.consumer}`;
   const pull = Buffer.from(JSON.stringify({ batch: messagesPerPull, expires: pullExpiresNs }));
   let lastHeardMs = deps.clock.monotonicMs();
   let reached = 0;
   let deliveredCount = 0;
   let askedCount = 0;
-  for (;;) {
+  while (reached < scan.mark) {
     if (askedCount === 0) {
       queue.send(pullSubject, pull);
       askedCount = messagesPerPull;
     }
     const message = await queue.next(probeAfterMs);
-    if (message === null) {
-      if (await isNothingLeft(deps, query, { consumer, reached })) return;
+    const delivery = message?.reply === undefined ? null : parseDelivery(message.reply);
+    if (message === null || delivery === null) {
+      if (message !== null) {
+        askedCount = 0;
+        await waitAfterStatus(deps.clock, query, message);
+      } else if (reached >= (await lastSequence(deps.api, query))) {
+        return reached; // The message that was the mark has been removed since.
+      }
       if (deps.clock.monotonicMs() - lastHeardMs < deps.timeoutMs) continue;
       throw new EngineError('UNAVAILABLE', `${actionOf(query)}: nothing came within ${deps.timeoutMs} ms`);
     }
     lastHeardMs = deps.clock.monotonicMs();
-    const delivery = message.reply === undefined ? null : parseDelivery(message.reply);
-    if (delivery === null) {
-      if (message.headers?.code !== statusTimeout) throw brokenOff(query, message);
-      askedCount = 0;
-      continue;
-    }
     askedCount -= 1;
     deliveredCount += 1;
     if (delivery.consumerSequence !== deliveredCount) {
@@ -123,40 +144,30 @@ async function* pullAll(
       throw new EngineError('UNAVAILABLE', `${actionOf(query)}: ${detail}`);
     }
     reached = delivery.streamSequence;
-    yield {
-      subject: message.subject,
-      sequence: reached,
-      body: message.data,
-      header: (name) => message.headers?.last(name),
-    };
-    if (reached >= scan.through && delivery.pendingCount === 0) return;
+    seen.add(message.subject);
+    yield { subject: message.subject, body: message.data, header: (name) => message.headers?.last(name) };
   }
+  return reached;
 }
 
-/** Messages that were pending may have been removed before they were delivered; then no delivery says "none is pending". */
-async function isNothingLeft(
-  deps: ScanDeps,
-  query: ScanQuery,
-  scan: { readonly consumer: string; readonly reached: number },
-): Promise<boolean> {
-  if (scan.reached < (await query.through())) return false;
-  return (await deps.api.pendingCount(query.stream, scan.consumer)) === 0;
+/** Returns when the request for messages may be repeated. @throws EngineError `UNAVAILABLE` for any other status */
+async function waitAfterStatus(clock: Clock, query: ScanQuery, message: Msg): Promise<void> {
+  const { code, description } = message.headers ?? { code: 0, description: 'a message without a status' };
+  if (code === requestExpired) return;
+  if (code !== noResponders) {
+    throw new EngineError('UNAVAILABLE', `${actionOf(query)}: the server broke it off: ${description} (${code})`);
+  }
+  await new Promise<void>((resolve) => void clock.setTimer(repeatPullAfterMs, resolve));
 }
 
 function actionOf(query: ScanQuery): string {
-  return `scan ${query.filters.join(', ')} of ${query.stream}`;
-}
-
-function brokenOff(query: ScanQuery, message: Msg): EngineError {
-  const { code, description } = message.headers ?? { code: 0, description: 'a message without a status' };
-  return new EngineError('UNAVAILABLE', `${actionOf(query)}: the server broke it off: ${description} (${code})`);
+  return `scan ${query.filter} of ${query.stream}`;
 }
 
 /** What a delivered message's acknowledgement subject tells of it. */
 export interface Delivery {
   readonly streamSequence: number;
   readonly consumerSequence: number;
-  readonly pendingCount: number;
 }
 
 /**
@@ -167,9 +178,5 @@ export function parseDelivery(replySubject: string): Delivery | null {
   const tokens = replySubject.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return null;
   const first = tokens.length === 9 ? 5 : 7;
-  return {
-    streamSequence: Number(tokens[first]),
-    consumerSequence: Number(tokens[first + 1]),
-    pendingCount: Number(tokens[first + 3]),
-  };
+  return { streamSequence: Number(tokens[first]), consumerSequence: Number(tokens[first + 1]) };
 }
