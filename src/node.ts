@@ -3,7 +3,7 @@ import { PayloadStore } from './actors/payload-store.ts';
 import { Client } from './client/client.ts';
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
-import { parseNodeId, type NodeId } from './core/ids.ts';
+import { parseNodeId, parsePipelineName, type NodeId } from './core/ids.ts';
 import { protocolVersion } from './core/protocol.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
@@ -197,8 +197,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       version: engineVersion,
       info,
       pipelines: () => summaries(registry),
-      deadLetters: ({ after, ...query }) =>
-        deadLetters.list(after === undefined ? query : { ...query, after: parsePosition(after) }),
+      deadLetters: ({ limit, pipeline, after }) =>
+        deadLetters.list({
+          limit,
+          ...(pipeline === undefined ? {} : { pipeline: parsePipelineName(pipeline) }),
+          ...(after === undefined ? {} : { after: parsePosition(after) }),
+        }),
       logger,
       metrics,
       maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),

@@ -48,14 +48,19 @@ export class NodeLeaseKeeper {
 
   /** Stops renewing and gives the lease back. */
   async stop(): Promise<void> {
-    this.#stopped = true;
-    this.#timer?.cancel();
-    this.#goodUntilMs = Number.NEGATIVE_INFINITY;
+    this.abandon();
     if (this.#revision === null) return;
     await this.#deps.leases.releaseNode(this.#lease.nodeId, this.#revision).catch((thrown: unknown) => {
       // It runs out by itself.
       this.#deps.logger.warn({ err: asError(thrown) }, 'the node lease could not be given back');
     });
+  }
+
+  /** Stops renewing and leaves the lease to run out, as a killed process would. */
+  abandon(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#goodUntilMs = Number.NEGATIVE_INFINITY;
   }
 
   #arm(delayMs: number): void {

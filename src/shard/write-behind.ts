@@ -44,7 +44,7 @@ export class WriteBehind {
     this.#deps = deps;
     this.#shard = shard;
     this.#sequence = startSequence;
-    this.#arm();
+    this.#armSoon();
   }
 
   /** The task's state as of a commit at `sequence`; called in the order of commits. */
@@ -53,6 +53,7 @@ export class WriteBehind {
     this.#sequence = sequence;
     this.#changes += 1;
     if (this.#changes >= this.#deps.config.snapshotEveryRecords && this.#round === null) void this.flush();
+    else this.#armSoon();
   }
 
   /** The state that waits to be written, if the task has one. */
@@ -64,7 +65,9 @@ export class WriteBehind {
   flush(): Promise<void> {
     this.#round ??= this.#write().finally(() => {
       this.#round = null;
-      this.#arm();
+      this.#timer?.cancel();
+      this.#timer = null;
+      if (this.#dirty.size > 0 || this.#checkpointed !== this.#sequence) this.#armSoon();
     });
     return this.#round;
   }
@@ -76,10 +79,13 @@ export class WriteBehind {
     await this.#round;
   }
 
-  #arm(): void {
-    this.#timer?.cancel();
-    if (this.#closed) return;
-    this.#timer = this.#deps.clock.setTimer(this.#deps.config.snapshotIntervalMs, () => void this.flush());
+  /** One round after the interval, however much changes until then; none while nothing does. */
+  #armSoon(): void {
+    if (this.#closed || this.#timer !== null || this.#round !== null) return;
+    this.#timer = this.#deps.clock.setTimer(this.#deps.config.snapshotIntervalMs, () => {
+      this.#timer = null;
+      void this.flush();
+    });
   }
 
   async #write(): Promise<void> {

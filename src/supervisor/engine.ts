@@ -150,6 +150,22 @@ export class Engine {
     this.#phase = 'stopped';
   }
 
+  /**
+   * Stops at once, as a killed process would: nothing is handed over, uncommitted work is dropped, and lease and locks stay as they
+   * are until the next owner takes them.
+   */
+  async abandon(): Promise<void> {
+    if (this.#phase === 'stopped') return;
+    this.#phase = 'stopped';
+    this.#timer?.cancel();
+    this.#lease.abandon();
+    const reason = new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`);
+    const owned = [...this.#owned.values()];
+    this.#owned.clear();
+    await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
+    await this.#round;
+  }
+
   async #checkFixed(): Promise<void> {
     const { leases, config, registry } = this.#deps;
     const stored = await leases.setOnce('shard-count', String(config.shardCount));
@@ -182,10 +198,18 @@ export class Engine {
   async #takeShards(): Promise<void> {
     this.#round = this.#takeRound().finally(() => {
       this.#round = null;
-      if (this.#phase !== 'running') return;
-      this.#timer = this.#deps.clock.setTimer(takeoverIntervalMs, () => void this.#takeShards());
+      if (this.#phase === 'running') this.#tryLater();
     });
     await this.#round;
+  }
+
+  /** Only while something is missing: a node that owns every shard has nothing to look for. */
+  #tryLater(): void {
+    this.#timer?.cancel();
+    if (this.#owned.size === this.#deps.config.shardCount) return;
+    this.#timer = this.#deps.clock.setTimer(takeoverIntervalMs, () => {
+      if (this.#round === null) void this.#takeShards();
+    });
   }
 
   async #takeRound(): Promise<void> {
@@ -276,6 +300,7 @@ export class Engine {
     this.#owned.delete(shardId);
     this.#metrics.shardsOwned.set(this.#owned.size);
     this.#deps.logger.error({ shard: shardId, err: error }, 'a shard was lost');
+    if (this.#phase === 'running' && this.#round === null) this.#tryLater();
     if (error.code !== 'OWNERSHIP_LOST') this.#failing.set(shardId, error);
     void owned?.service.stop().catch((thrown: unknown) => {
       this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a lost shard could not stop serving');
