@@ -132,12 +132,7 @@ export const configRanges: {
 export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): EngineConfig {
   const unknownField = Object.keys(partial).find((name) => !(name in configDefaults));
   if (unknownField !== undefined) {
-    throw invalid(
-      unknownField,
-      `one of ${Object.keys(configDefaults).join(', ')}`,
-      unknownField,
-      'there is no such setting',
-    );
+    throw invalid(unknownField, `one of ${Object.keys(configDefaults).join(', ')}`, unknownField, 'is not a setting');
   }
   const given = Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined));
   const config = { ...configDefaults, ...given } as EngineConfig;

@@ -86,7 +86,7 @@ function explainId(value: unknown, maximum: number, allowed: RegExp, allowedFirs
   );
   const index = badIndex ?? 0;
   if (index === 0 && allowed.test(value.charAt(0)))
-    return `must start with a letter or digit, found '${value.charAt(0)}'`;
+    return `must start with ${allowedFirst.test('0') ? 'a letter or digit' : 'a letter'}, found '${value.charAt(0)}'`;
   return `may hold only ${alphabet}; found ${showCharacter(value, index)} at ${index}`;
 }
 
