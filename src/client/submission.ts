@@ -1,4 +1,4 @@
-import { EngineError } from '../core/errors.ts';
+import type { EngineError } from '../core/errors.ts';
 import { parsePipelineName, type TaskId } from '../core/ids.ts';
 import type { SubmitCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';

@@ -59,6 +59,8 @@ const pauses: RetryPolicy = {
 };
 /** Least pause before the last tries, which the deadline would otherwise cut off. */
 const leastPauseMs = 10;
+/** Least time that a try must have before the deadline: cut off in flight, it would make a known refusal unknown. */
+const leastTryMs = 20;
 
 /** What a caller says about one send. */
 export interface SendOptions {
@@ -320,7 +322,7 @@ export class ShardClient {
       const remainingMs = pending.deadlineAt - now;
       // Near its deadline a command pauses for half of what is left: the last try must come before it, not after.
       const pauseMs = Math.ceil(Math.max(floorMs, Math.min(backoffMs, remainingMs / 2), leastPauseMs));
-      if (this.#closed || pauseMs >= remainingMs) {
+      if (this.#closed || pauseMs + leastTryMs > remainingMs) {
         pending.settle(giveUp(pending));
         continue;
       }

@@ -52,7 +52,7 @@ export class ShardServer {
     if (decoded.kind === 'rejected') return encodeRejection(decoded.error);
     const commands = decoded.commands.filter((command) => !(command instanceof EngineError));
     this.envelopes.push({ shard, commands: commands as readonly ShardCommand[], sizeBytes: body.length });
-    const replies = decoded.commands.map((command) =>
+    const replies = decoded.commands.map(async (command) =>
       command instanceof EngineError ? errorReplyOf(command) : this.#answer(command, shard),
     );
     return encodeReplies(await Promise.all(replies));

@@ -245,10 +245,9 @@ describe('service discovery', () => {
       description: expect.any(String) as string,
     });
     expect((described as { endpoints: { name: string }[] }).endpoints.map(({ name }) => name).toSorted()).toEqual(
-      [
-        ...['submit', 'submit-many', 'get', 'result', 'list', 'pause', 'resume', 'cancel', 'redrive', 'resolve'],
-        ...['info', 'pipelines', 'dead-letters'],
-      ].toSorted(),
+      'submit submit-many get result list pause resume cancel redrive resolve info pipelines dead-letters'
+        .split(' ')
+        .toSorted(),
     );
     await call('get', { taskId: 't-1' });
     await call('get', { taskId: '.' });

@@ -94,7 +94,11 @@ describe('a request', () => {
     ['a __proto__ key', 'INVALID_ARGUMENT', Buffer.concat([bytesOf(0x81, 0xa9), Buffer.from('__proto__'), bytesOf(1)])],
     ['a field too many', 'INVALID_ARGUMENT', packr.pack({ v: 1, commands: [getCommand], trace: 'x' })],
     ['no commands', 'INVALID_ARGUMENT', envelope([])],
-    ['too many commands', 'INVALID_ARGUMENT', envelope(Array(maximumCommandsPerRequest + 1).fill(getCommand))],
+    [
+      'too many commands',
+      'INVALID_ARGUMENT',
+      envelope(Array.from({ length: maximumCommandsPerRequest + 1 }, () => getCommand)),
+    ],
   ])('of %s is rejected with %s', (_, code, bytes) => {
     expect(rejection(bytes).code).toBe(code);
   });
@@ -144,7 +148,8 @@ describe('an answer', () => {
   it('that rejects the whole request stands for each of its commands: UNSUPPORTED_VERSION', () => {
     const error = new EngineError('UNSUPPORTED_VERSION', 'v');
     const replies = decodeReplies(encodeRejection(error), 3);
-    expect(replies).toEqual(Array(3).fill({ kind: 'error', error: error.toReport() }));
+    const reply = { kind: 'error', error: error.toReport() };
+    expect(replies).toEqual([reply, reply, reply]);
   });
 
   it('keeps an error whose code is unknown here as INTERNAL, with its name in the text', () => {
