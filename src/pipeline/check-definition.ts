@@ -5,7 +5,7 @@ import { parsePipelineName, parseStageName, type PipelineName, type StageName } 
 import type { AnyDriver, Classify } from '../ports/driver.ts';
 import { checkRetry } from './check-retry.ts';
 import type { SkipRule, StageEffect, StageSpec } from './definition.ts';
-import { reservedStateNames } from './machine.ts';
+import { reservedStateNames } from './machine-config.ts';
 
 /** Most stages of one pipeline. */
 export const maximumStages = 64;

@@ -1,7 +1,8 @@
 import { edgesOf, type MachineEdge } from './check-machine.ts';
 import { declaredContinuations } from './continuation.ts';
 import type { PipelineDefinition, StageSpec } from './definition.ts';
-import { buildMachineConfig, stageStates, type MachineConfig } from './machine.ts';
+import { buildMachineConfig, type MachineConfig } from './machine-config.ts';
+import { stageStates } from './stage-config.ts';
 
 /**
  * The machine as JSON that XState's `createMachine` and its visual tools accept: the functions are names, the states stand in the

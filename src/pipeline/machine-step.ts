@@ -97,7 +97,7 @@ export function snapshotOf(definition: PipelineDefinition, state: MachineState):
   }) as AnyMachineSnapshot;
 }
 
-/** {@link step} as XState itself does it, some forty times slower: what the plan is proven equal to. */
+/** {@link step} as XState itself does it, some hundred times slower: what the plan is proven equal to. */
 export function stepByXState(definition: PipelineDefinition, state: MachineState, event: MachineEvent): StepResult {
   const before = snapshotOf(definition, state);
   // Every transition has an assignment, so that a snapshot that is the same object was not moved.

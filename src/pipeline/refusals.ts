@@ -5,7 +5,7 @@ import { declaredContinuations } from './continuation.ts';
 import { attemptsUsed, type StageControl } from './control.ts';
 import type { StageSpec } from './definition.ts';
 import { maximumInterruptions, namesSkipped, type MachineEvent, type MachineEventOf } from './guards.ts';
-import type { StageStateName } from './machine.ts';
+import type { StageStateName } from './stage-config.ts';
 import type { PlanNode } from './transition-plan.ts';
 
 /**
