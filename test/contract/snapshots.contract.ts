@@ -33,6 +33,10 @@ function finished(name: string | number, keepMs = retentionMs): SnapshotWrite {
   return { kind: 'finished', taskId: task(name), bytes: bytes(`finished ${name}`), retentionMs: keepMs };
 }
 
+function manyLive(round: number): SnapshotWrite[] {
+  return Array.from({ length: 300 }, (_, index) => live(index, `round ${round}`));
+}
+
 function textOf(value: Uint8Array | undefined): string | undefined {
   return value === undefined ? undefined : Buffer.from(value).toString('utf8');
 }
@@ -262,20 +266,19 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
     it('a load that runs while everything is written anew misses no task', async () => {
       const { store, other } = await open();
       const writer = store.writer(shard, epoch(1));
-      const batch = (round: number) => Array.from({ length: 300 }, (_, index) => live(index, `round ${round}`));
-      await writer.write(batch(0));
+      await writer.write(manyLive(0));
       await writer.checkpoint(sequence(1));
-      let isLoading = true;
+      const loads = new AbortController();
       const writing = (async () => {
-        for (let round = 1; isLoading; round += 1) {
-          await writer.write(batch(round));
+        for (let round = 1; !loads.signal.aborted; round += 1) {
+          await writer.write(manyLive(round));
           await writer.checkpoint(sequence(1 + round));
         }
       })();
       try {
         for (let index = 0; index < 15; index += 1) expect((await other.loadLive(shard)).live.size).toBe(300);
       } finally {
-        isLoading = false;
+        loads.abort();
         await writing;
       }
     });

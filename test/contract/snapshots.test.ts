@@ -4,13 +4,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Epoch, Sequence, ShardId, TaskId } from '../../src/core/ids.ts';
 import { VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { SnapshotWrite } from '../../src/ports/snapshots.ts';
-import { MemorySnapshotStore, type SnapshotOperation } from '../../src/store/memory-snapshots.ts';
+import { MemorySnapshotStore } from '../../src/store/memory-snapshots.ts';
 import { NatsSnapshotStore } from '../../src/store/nats-snapshots.ts';
 import type { StoreFault } from '../../src/store/store-fault.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
 import {
   expectEngineError,
   freshNamespace,
+  isSilent,
   openStoreKit,
   realTime,
   until,
@@ -29,14 +30,6 @@ function finished(name: string | number, retentionMs = 60_000): SnapshotWrite {
   return { kind: 'finished', taskId: `task-${name}` as TaskId, bytes: new Uint8Array(10), retentionMs };
 }
 
-/** A stopped process may still do what it was doing; silent is when it no longer answers. */
-async function isSilent(node: NatsStoreKit): Promise<boolean> {
-  return node.api.streamSettings('none').then(
-    () => false,
-    () => true,
-  );
-}
-
 async function drain(items: AsyncIterable<unknown>): Promise<void> {
   for await (const item of items) expect(item).toBeDefined();
 }
@@ -48,7 +41,7 @@ snapshotsContract('memory', async () => {
 });
 
 function faulty(fault: { next: StoreFault }): MemorySnapshotStore {
-  return new MemorySnapshotStore({ clock: new VirtualClock(), faults: (_: SnapshotOperation) => fault.next });
+  return new MemorySnapshotStore({ clock: new VirtualClock(), faults: () => fault.next });
 }
 
 describe('memory snapshots under faults', () => {

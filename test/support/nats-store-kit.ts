@@ -1,4 +1,4 @@
-import { afterAll, expect } from 'vitest';
+import { expect } from 'vitest';
 
 import { EngineError, type ErrorCode } from '../../src/core/errors.ts';
 import { SystemClock } from '../../src/platform/system-clock.ts';
@@ -83,6 +83,14 @@ export async function until(
   throw new Error(`the condition did not hold within ${withinMs} ms`);
 }
 
+/** Whether a frozen server answers no more; it may still do for a moment what it was doing. */
+export async function isSilent(node: NatsStoreKit): Promise<boolean> {
+  return node.api.streamSettings('none').then(
+    () => false,
+    () => true,
+  );
+}
+
 /** Lets real time pass. */
 export function realTime(ms: number): Promise<void> {
   return new Promise((resolve) => void new SystemClock().setTimer(ms, resolve));
@@ -97,16 +105,4 @@ export async function expectEngineError(promise: Promise<unknown>, code: ErrorCo
   expect(error).toBeInstanceOf(EngineError);
   expect((error as EngineError).code, (error as EngineError).message).toBe(code);
   return error as EngineError;
-}
-
-/** Closes kits when the test file ends. */
-export function closeAtEnd(): (kit: NatsStoreKit) => NatsStoreKit {
-  const kits: NatsStoreKit[] = [];
-  afterAll(async () => {
-    await Promise.all(kits.map((kit) => kit.close()));
-  });
-  return (kit) => {
-    kits.push(kit);
-    return kit;
-  };
 }
