@@ -3,7 +3,7 @@ import { PayloadStore } from './actors/payload-store.ts';
 import { Client } from './client/client.ts';
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
-import { parseNodeId, parsePipelineName, type NodeId } from './core/ids.ts';
+import { parseNodeId, parsePipelineName, type NodeId, type Sequence } from './core/ids.ts';
 import { protocolVersion } from './core/protocol.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
@@ -14,9 +14,10 @@ import { PinoLogger } from './platform/pino-logger.ts';
 import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
+import type { Clock, TimerHandle } from './ports/clock.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Metrics } from './ports/metrics.ts';
-import { parsePosition } from './projections/position.ts';
+import { parsePosition, partsOfPosition } from './projections/position.ts';
 import { DeadLetterProjection } from './projections/dead-letter-projection.ts';
 import { BucketApi } from './store/bucket-api.ts';
 import { ensureBuckets } from './store/buckets.ts';
@@ -147,6 +148,14 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       help: 'Requests without a reply subject',
     });
     const maximumReplyBytes = requests.maximumPayloadBytes - messageHeadroomBytes;
+    const deadLetters = new DeadLetterProjection({
+      journal,
+      store: new NatsProjectionStore(store),
+      logger,
+      clock,
+      random,
+    });
+    const current = new CurrentDeadLetters(deadLetters, clock, logger);
     const engine = new Engine({
       config,
       nodeId,
@@ -162,6 +171,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ports: options.ports ?? {},
       serve: (shard, deliver) =>
         serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes }, shard, deliver),
+      projectedThrough: () => current.through,
       onFailed: (reason) => {
         void undo.run().finally(() => options.onFailed?.(reason));
       },
@@ -169,13 +179,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await engine.start();
     undo.push('engine', (graceMs) => engine.stop({ graceMs }));
 
-    const deadLetters = new DeadLetterProjection({
-      journal,
-      store: new NatsProjectionStore(store),
-      logger,
-      clock,
-      random,
-    });
     const shardClient = new ShardClient({ bus, clock, random, namespace, shardCount: config.shardCount });
     const info = (): EngineInfo => ({
       namespace,
@@ -209,7 +212,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     });
     await jsonApi.start();
     undo.push('JSON service', () => jsonApi.stop());
-    keepCurrent(deadLetters, { clock, logger, undo });
+    current.start();
+    undo.push('dead-letter list', () => current.stop());
     const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, journal, blobs });
     logger.info(
       { shards: engine.status.owned.length, natsUrl: nats.url, durability: durability.level, version: engineVersion },
@@ -309,23 +313,44 @@ function logDurability(logger: Logger, report: DurabilityReport): void {
 }
 
 /** Reads the dead-letter list on now and then, so that a query has little to catch up with and trimming loses nothing. */
-function keepCurrent(deadLetters: DeadLetterProjection, { clock, logger, undo }: Surroundings): void {
-  const stopping = new AbortController();
-  let running: Promise<unknown> = Promise.resolve();
-  const tick = (): void => {
-    running = deadLetters.catchUp(stopping.signal).catch((error: unknown) => {
-      if (!stopping.signal.aborted) logger.warn({ err: error }, 'the dead-letter list could not be brought up to date');
+class CurrentDeadLetters {
+  readonly #projection: DeadLetterProjection;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #stopping = new AbortController();
+  #timer: TimerHandle | null = null;
+  #running: Promise<void> = Promise.resolve();
+  /** The journal's sequence up to which the list is current. */
+  through = 0 as Sequence;
+
+  constructor(projection: DeadLetterProjection, clock: Clock, logger: Logger) {
+    this.#projection = projection;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  start(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#timer = this.#clock.setTimer(deadLetterIntervalMs, () => {
+      this.#running = this.#catchUp().finally(() => this.start());
     });
-    void running.finally(() => {
-      if (!stopping.signal.aborted) timer = clock.setTimer(deadLetterIntervalMs, tick);
-    });
-  };
-  let timer = clock.setTimer(deadLetterIntervalMs, tick);
-  undo.push('dead-letter list', async () => {
-    timer.cancel();
-    stopping.abort(new Error('the node stops'));
-    await running;
-  });
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#stopping.abort(new Error('the node stops'));
+    await this.#running;
+  }
+
+  async #catchUp(): Promise<void> {
+    try {
+      const position = await this.#projection.catchUp(this.#stopping.signal);
+      this.through = partsOfPosition(position).sequence;
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      this.#logger.warn({ err: error }, 'the dead-letter list could not be brought up to date');
+    }
+  }
 }
 
 function summaries(registry: PipelineRegistry): PipelineSummary[] {

@@ -2,7 +2,7 @@ import { PayloadStore } from './actors/payload-store.ts';
 import { createClient, type Client, type SubmitOptions, type Submitted } from './client.ts';
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
-import { parseNodeId, type TaskId } from './core/ids.ts';
+import { parseNodeId, type Sequence, type TaskId } from './core/ids.ts';
 import type { OutputsOf, SubmittedInputOf } from './pipeline/define-pipeline.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
@@ -145,6 +145,7 @@ export class TestEngine {
       registry: new PipelineRegistry(pipelines),
       ports: this.#options.ports ?? {},
       serve: (shard, deliver) => serveShard(service, shard, deliver),
+      projectedThrough: () => Number.MAX_SAFE_INTEGER as Sequence,
       onFailed: () => {},
     });
   }
@@ -201,7 +202,7 @@ export class TestEngine {
     const giveUpAt = this.clock.now() + maximumVirtualMs;
     for (;;) {
       try {
-        return (await this.run(this.client.result(pipeline, taskId, { timeoutMs: pollMs }))) as OutputsOf<Definition>;
+        return await this.run<OutputsOf<Definition>>(this.client.result(pipeline, taskId, { timeoutMs: pollMs }));
       } catch (error) {
         const isPending = error instanceof EngineError && error.code === 'DEADLINE_EXCEEDED';
         if (!isPending || this.clock.now() > giveUpAt) throw error;

@@ -15,6 +15,7 @@ import type { SnapshotStore } from '../ports/snapshots.ts';
 import { ActorHost, overloadRetryAfterMs, toEngineError } from './actor-host.ts';
 import { FinishedTasks } from './finished-tasks.ts';
 import { GroupCommit, lossError, type CommitLoss } from './group-commit.ts';
+import { JournalTrimmer } from './journal-trimmer.ts';
 import { recoverShard, type RecoveredShard } from './recovery.ts';
 import { ResultWaiters } from './result-waiters.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
@@ -38,8 +39,8 @@ export interface ShardDeps {
   readonly slots: StageSlots;
   /** The shard can commit no more (fenced, or its journal cannot be trusted) and has closed itself. Called once. */
   readonly onLost: (shard: ShardId, error: EngineError) => void;
-  /** The shard's checkpoint has moved. */
-  readonly onCheckpoint?: (shard: ShardId, sequence: Sequence) => void;
+  /** How far every projection has read the journal; nothing behind it is trimmed. */
+  readonly projectedThrough: () => Sequence;
 }
 
 /** A stall of the journal longer than this closes the door to new work. */
@@ -65,6 +66,7 @@ export class Shard {
   readonly #stages: StageHost;
   readonly #waiters: ResultWaiters;
   readonly #finished: FinishedTasks;
+  readonly #trimmer: JournalTrimmer;
   #writeBehind: WriteBehind | null = null;
   #phase: 'opening' | 'serving' | 'draining' | 'closed' = 'opening';
 
@@ -93,6 +95,7 @@ export class Shard {
       },
       owner,
     );
+    this.#trimmer = new JournalTrimmer(deps, owner.shard);
     this.#waiters = new ResultWaiters(clock);
     this.#finished = new FinishedTasks(
       { store: deps.snapshots, registry: deps.registry, clock, logger, metrics },
@@ -201,6 +204,7 @@ export class Shard {
     this.#commit.close();
     this.#stages.close(reason);
     this.#finished.close();
+    this.#trimmer.close();
     const gone: Reply = { kind: 'error', error: this.#notOwner().toReport() };
     this.#waiters.close(gone);
     this.#host.close(gone);
@@ -218,7 +222,7 @@ export class Shard {
         metrics: deps.metrics,
         config: deps.config,
         onFinishedWritten: (taskId) => this.#finished.written(taskId),
-        onCheckpoint: (sequence) => deps.onCheckpoint?.(owner.shard, sequence),
+        onCheckpoint: (sequence) => this.#trimmer.checkpointed(sequence),
       },
       owner.shard,
       claim,

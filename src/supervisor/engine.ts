@@ -3,7 +3,7 @@ import { NodeLeaseKeeper } from '../cluster/node-lease.ts';
 import { releaseShard, takeShard, type TakenShard } from '../cluster/shard-takeover.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, EngineError } from '../core/errors.ts';
-import type { NodeId, ShardId } from '../core/ids.ts';
+import type { NodeId, Sequence, ShardId } from '../core/ids.ts';
 import type { ShardCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
@@ -39,6 +39,8 @@ export interface EngineDeps {
     shard: ShardId,
     deliver: (command: ShardCommand, respond: (reply: Reply) => void) => void,
   ) => Promise<BusService>;
+  /** How far every projection has read the journal; nothing behind it is trimmed. */
+  readonly projectedThrough: () => Sequence;
   /** The engine cannot go on as this node; it has stopped itself. */
   readonly onFailed: (error: EngineError) => void;
 }
@@ -263,6 +265,7 @@ export class Engine {
         registry,
         slots: this.#slots,
         runner: { clock, logger, payloads, namespace: config.namespace, ports, config },
+        projectedThrough: this.#deps.projectedThrough,
         onLost: (id, error) => this.#lost(id, error),
       },
       { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: this.#incarnation },
