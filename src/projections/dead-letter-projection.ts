@@ -23,7 +23,7 @@ export const deadLetterProjection = 'dead-letters';
 /** Changes after which a long read saves what it has, so that it is not lost, nor another projector held up for long. */
 export const maximumUnsavedChanges = 500;
 /** Entries after which a read is worth a save though it found no change. */
-export const maximumUnsavedEntries = 5_000;
+const maximumUnsavedEntries = 5_000;
 /** How often a save begins anew because another projector was faster. */
 export const maximumSaveTries = 8;
 /** Longest wait before the second try; it doubles with each one. */

@@ -101,7 +101,7 @@ export interface EventDetails {
   readonly 'io.cabinet.task.resumed': { readonly origin: CommandOrigin };
   readonly 'io.cabinet.task.redriven': { readonly origin: CommandOrigin };
   readonly 'io.cabinet.task.canceled': { readonly origin: CommandOrigin };
-  readonly 'io.cabinet.task.completed': Readonly<Record<never, never>>;
+  readonly 'io.cabinet.task.completed': object;
   readonly 'io.cabinet.task.dead-lettered': {
     readonly stage: StageName | null;
     readonly attempt?: number;

@@ -3,7 +3,7 @@ import { contentHash } from '../core/hash.ts';
 import type { StageName, TaskId } from '../core/ids.ts';
 
 /** Characters of a fingerprint: 64 bits, ample for telling the kinds of failure of one system apart. */
-export const fingerprintLength = 16;
+const fingerprintLength = 16;
 
 /**
  * A short hash that failures of one kind share: the stage, the failure's class and code, and its message without what varies
@@ -22,15 +22,13 @@ const hexWord = /^(?:0[xX])?[0-9a-fA-F]{8,}$/;
 const digit = /[0-9]/;
 
 /**
- * A failure message with quotations, numbers, ids (every word with a digit in it) and hexadecimal words put out of sight,
- * such as `card <id> of <text>: HTTP <id>`.
+ * A failure message with quotations, numbers, ids (the task's own, and every word with a digit in it) and hexadecimal words
+ * put out of sight, such as `card <id> of <text>: HTTP <id>`.
  */
 export function maskMessage(message: string, taskId: TaskId): string {
   return message
-    .split(taskId)
-    .join('<id>')
     .replace(quotations, '<text>')
-    .replace(words, (word) => (digit.test(word) || hexWord.test(word) ? '<id>' : word))
+    .replace(words, (word) => (word === taskId || digit.test(word) || hexWord.test(word) ? '<id>' : word))
     .replace(/<id>(?:[.,:]<id>)+/g, '<id>')
     .replace(/\s+/g, ' ')
     .trim();

@@ -2,7 +2,7 @@ import { Kvm } from '@nats-io/kv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deadLetterBucket } from '../../src/core/subjects.ts';
 import { VirtualClock } from '../../src/platform/virtual-clock.ts';
-import { MemoryProjectionStore, type ProjectionOperation } from '../../src/store/memory-projections.ts';
+import { MemoryProjectionStore } from '../../src/store/memory-projections.ts';
 import { NatsProjectionStore } from '../../src/store/nats-projections.ts';
 import type { StoreFault } from '../../src/store/store-fault.ts';
 import type { AckInbox } from '../../src/transport/ack-inbox.ts';
@@ -18,8 +18,7 @@ projectionStoreContract('memory', async () => {
 describe('memory projections under faults', () => {
   it('UNAVAILABLE and STORAGE_FULL change nothing; a lost answer throws although the save is there', async () => {
     let fault: StoreFault = 'unavailable';
-    const faults = (_: ProjectionOperation): StoreFault => fault;
-    const store = new MemoryProjectionStore({ clock: new VirtualClock(), faults });
+    const store = new MemoryProjectionStore({ clock: new VirtualClock(), faults: () => fault });
     await expectEngineError(store.save('letters', aChange('1-1-1'), 0), 'UNAVAILABLE');
     await expectEngineError(store.load('letters'), 'UNAVAILABLE');
     fault = 'full';

@@ -56,7 +56,7 @@ export class ArrayJournal implements Journal {
 
   async *read(range: { shard: ShardId; after: Sequence; through: Sequence }): AsyncGenerator<JournalEntry> {
     this.reads += 1;
-    for (const entry of [...this.#entries]) {
+    for (const entry of this.#entries) {
       const isWithin = entry.sequence > range.after && entry.sequence <= range.through;
       if (entry.shard === range.shard && isWithin) yield entry;
     }
