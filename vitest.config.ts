@@ -5,7 +5,14 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts', 'examples/**/*.test.ts'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/unit/**/*.test.ts', 'examples/**/*.test.ts'],
+          // Some read the whole repository, on a machine that may be busy.
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'contract',

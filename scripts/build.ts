@@ -1,0 +1,25 @@
+// Compiles src into dist, takes along what is not TypeScript (the console's page), and makes the command executable.
+import { spawnSync } from 'node:child_process';
+import { chmod, cp, readFile, rm } from 'node:fs/promises';
+import { extname, join, resolve } from 'node:path';
+
+const repository = resolve(import.meta.dirname, '..');
+const dist = join(repository, 'dist');
+const command = join(dist, 'main.js');
+
+await rm(dist, { recursive: true, force: true });
+const compiler = spawnSync(join(repository, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.json'], {
+  cwd: repository,
+  stdio: ['ignore', 'inherit', 'inherit'],
+});
+if (compiler.status !== 0) throw new Error(`tsc ended with ${compiler.status ?? compiler.signal}`);
+
+await cp(join(repository, 'src'), dist, {
+  recursive: true,
+  filter: (path) => !['.ts', '.tsx', '.json'].includes(extname(path)),
+});
+
+if (!(await readFile(command, 'utf8')).startsWith('#!/usr/bin/env node\n')) {
+  throw new Error('src/main.ts must begin with #!/usr/bin/env node: the package installs it as a command');
+}
+await chmod(command, 0o755);

@@ -1,0 +1,110 @@
+// The whole test run, as CI does it: stage after stage until one is red. Its last line is `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const repository = resolve(import.meta.dirname, '..');
+
+/** A script of package.json. `counts`: it runs vitest, whose tests are added up. */
+interface Stage {
+  readonly script: string;
+  readonly counts: boolean;
+}
+
+const stages: readonly Stage[] = [
+  { script: 'format:check', counts: false },
+  { script: 'lint', counts: false },
+  { script: 'typecheck', counts: false },
+  { script: 'knip', counts: false },
+  { script: 'test:unit', counts: true },
+  { script: 'test:contract', counts: true },
+  { script: 'build', counts: false },
+  { script: 'test:integration', counts: true },
+];
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+const nothing: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+/** Runs a script of package.json with its output on ours; gives its exit status. */
+function runScript(script: string, extra: readonly string[], environment: NodeJS.ProcessEnv): number {
+  const { status } = spawnSync('npm', ['run', '--silent', script, ...(extra.length === 0 ? [] : ['--', ...extra])], {
+    cwd: repository,
+    env: environment,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return status ?? 1;
+}
+
+/** Finds, or fetches, the nats-server that contract and integration tests run against. */
+function fetchNats(): string | undefined {
+  const { status, stdout } = spawnSync('npm', ['run', '--silent', 'fetch-nats'], {
+    cwd: repository,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return status === 0 ? stdout.trim() : undefined;
+}
+
+async function readCounts(file: string): Promise<Counts> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return nothing;
+  const report = JSON.parse(text) as {
+    readonly numPassedTests: number;
+    readonly numFailedTests: number;
+    readonly numPendingTests: number;
+    readonly numTodoTests: number;
+  };
+  return {
+    passed: report.numPassedTests,
+    failed: report.numFailedTests,
+    skipped: report.numPendingTests + report.numTodoTests,
+  };
+}
+
+/** A stage's counts. A red stage without a failed test (a linter, a file that cannot be loaded) counts as one failure. */
+async function runStage(stage: Stage, environment: NodeJS.ProcessEnv, folder: string): Promise<Counts> {
+  process.stdout.write(`\n── ${stage.script}\n`);
+  const file = join(folder, `${stage.script.replace(':', '-')}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
+  const status = runScript(stage.script, stage.counts ? reporters : [], environment);
+  const counts = stage.counts ? await readCounts(file) : nothing;
+  const isBlind = stage.counts && status === 0 && counts.passed === 0;
+  return { ...counts, failed: status !== 0 || isBlind ? Math.max(1, counts.failed) : counts.failed };
+}
+
+async function runAll(): Promise<Counts> {
+  process.stdout.write('── fetch-nats\n');
+  const binary = fetchNats();
+  if (binary === undefined) return { ...nothing, failed: 1 };
+  const environment = { ...process.env, NATS_SERVER_BIN: binary, CI: 'true' };
+  const folder = await mkdtemp(join(tmpdir(), 'cabinet-test-'));
+  let total = nothing;
+  try {
+    for (const stage of stages) {
+      const counts = await runStage(stage, environment, folder);
+      total = {
+        passed: total.passed + counts.passed,
+        failed: total.failed + counts.failed,
+        skipped: total.skipped + counts.skipped,
+      };
+      if (counts.failed > 0) {
+        process.stdout.write(`\n${stage.script} failed\n`);
+        break;
+      }
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+  return total;
+}
+
+const { passed, failed, skipped } = await runAll();
+if (skipped > 0) process.stdout.write(`\n${skipped} skipped\n`);
+process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+process.exitCode = failed > 0 ? 1 : 0;
