@@ -77,7 +77,7 @@ export class MemoryJournal implements Journal {
       return Promise.resolve({ kind: 'refused', detail });
     }
     // The caller may reuse its buffer, as it may once a socket has taken the bytes.
-    const copy = { ...request, body: request.body.slice() };
+    const copy = { ...request, body: new Uint8Array(request.body) };
     return new Promise((resolve) => this.#send(copy, this.#faultOf(request), resolve));
   }
 

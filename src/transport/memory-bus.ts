@@ -43,7 +43,7 @@ export class MemoryBus implements Bus {
 
   request(subject: string, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<RequestOutcome> {
     const fault = this.#faults?.({ kind: 'request', subject }) ?? 'none';
-    const bytes = body.slice();
+    const bytes = new Uint8Array(body);
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(options.timeoutMs, () => resolve({ kind: 'timeout' }));
       const answer = (outcome: RequestOutcome): void =>
@@ -71,7 +71,7 @@ export class MemoryBus implements Bus {
 
   /** Sends a message that asks for no answer, as any NATS client may. */
   send(subject: string, body: Uint8Array): void {
-    const bytes = body.slice();
+    const bytes = new Uint8Array(body);
     this.#hop(() => this.#deliver(subject, bytes, undefined));
   }
 
@@ -150,7 +150,7 @@ class MemoryRequest implements BusRequest {
     this.#answer = undefined;
     answer?.({
       kind: 'reply',
-      body: body.slice(),
+      body: new Uint8Array(body),
       headers: headers === undefined ? noHeaders : new Map(Object.entries(headers)),
     });
   }

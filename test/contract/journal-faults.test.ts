@@ -200,7 +200,7 @@ describe('a cluster of three', () => {
       await start(3);
       const link = await world.link({ servers: fixture.urls });
       const journal = await world.journal('cluster', { link, ackTimeoutMs: 1_000 });
-      const followerLink = await world.link({ servers: [...fixture.urls].reverse() });
+      const followerLink = await world.link({ servers: fixture.urls.toReversed() });
       const follower = followInBackground(await world.journal('cluster', { link: followerLink }));
       let last = none;
       const texts = numbered('r', 90);

@@ -101,7 +101,7 @@ export class NatsWorld implements JournalWorld {
 
   async stop(): Promise<void> {
     // Inboxes first, then the links below them.
-    for (const close of this.#closers.reverse()) await close();
+    for (const close of this.#closers.toReversed()) await close();
     await this.#fixture.stop();
   }
 }
