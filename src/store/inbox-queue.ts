@@ -1,7 +1,8 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import { EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { NatsLink } from '../transport/nats-connection.ts';
+import type { LinkStatus, NatsLink } from '../transport/nats-connection.ts';
+import { forbiddenError } from './stream-api.ts';
 
 /** Messages to one private subject, taken one by one. Close it when done. */
 export class InboxQueue {
@@ -15,6 +16,7 @@ export class InboxQueue {
   #messages: Msg[] = [];
   #nextIndex = 0;
   #failure: EngineError | undefined;
+  #sentTo: string | undefined;
   #wake: (() => void) | undefined;
 
   /** @param action - what the messages are for; it begins each error's message */
@@ -26,24 +28,21 @@ export class InboxQueue {
     this.#subscription = deps.link.connection.subscribe(this.subject, {
       callback: (error, message) => {
         if (error === null) this.#messages.push(message);
-        else this.#failure ??= this.#error(`the inbox broke: ${error.message}`, error);
+        else this.#fail(this.#error(`the inbox broke: ${error.message}`, error));
         this.#wake?.();
       },
     });
-    this.#unwatch = deps.link.onStatus((status) => {
-      if (status.kind !== 'disconnected' && status.kind !== 'closed') return;
-      this.#failure ??= this.#error('the connection to NATS is down');
-      this.#wake?.();
-    });
+    this.#unwatch = deps.link.onStatus((status) => this.#handleStatus(status));
     if (!deps.link.isConnected) this.#failure = this.#error('the connection to NATS is down');
   }
 
   /** Sends a message whose answers come to this queue. */
   send(subject: string, body: Uint8Array): void {
+    this.#sentTo = subject;
     this.#link.connection.publish(subject, body, { reply: this.subject });
   }
 
-  /** The next message, or null when none comes in time. @throws EngineError `UNAVAILABLE` when the link is lost */
+  /** The next message, or null when none comes in time. @throws EngineError `UNAVAILABLE` when the link is lost, `BUS_FORBIDDEN` */
   async next(timeoutMs: number): Promise<Msg | null> {
     let isLate = false;
     for (;;) {
@@ -59,6 +58,19 @@ export class InboxQueue {
   close(): void {
     this.#unwatch();
     if (!this.#link.connection.isClosed()) this.#subscription.unsubscribe();
+  }
+
+  #handleStatus(status: LinkStatus): void {
+    if (status.kind === 'disconnected' || status.kind === 'closed') {
+      this.#fail(this.#error('the connection to NATS is down'));
+    } else if (status.kind === 'forbidden' && (status.subject === this.subject || status.subject === this.#sentTo)) {
+      this.#fail(forbiddenError(status.subject));
+    }
+  }
+
+  #fail(error: EngineError): void {
+    this.#failure ??= error;
+    this.#wake?.();
   }
 
   #take(): Msg | undefined {

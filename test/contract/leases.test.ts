@@ -2,12 +2,13 @@ import { Kvm } from '@nats-io/kv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { EngineError } from '../../src/core/errors.ts';
-import type { Epoch, NodeId, ShardId } from '../../src/core/ids.ts';
+import type { Epoch, NodeId, Sequence, ShardId, TaskId } from '../../src/core/ids.ts';
 import { VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { NodeLease } from '../../src/ports/leases.ts';
 import { ensureBuckets } from '../../src/store/buckets.ts';
 import { MemoryLeaseStore } from '../../src/store/memory-leases.ts';
 import { NatsLeaseStore } from '../../src/store/nats-leases.ts';
+import { NatsSnapshotStore } from '../../src/store/nats-snapshots.ts';
 import type { StoreFault } from '../../src/store/store-fault.ts';
 import type { PublishOutcome } from '../../src/transport/ack-inbox.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
@@ -221,6 +222,40 @@ describe('three nats-servers', () => {
       other: new NatsLeaseStore({ ...second, namespace }),
       elapse: realTime,
     };
+  });
+});
+
+describe('a NATS user without permissions', () => {
+  it('BUS_FORBIDDEN names the subject', async () => {
+    const denied = ['$KV.*.lock.>', '$JS.API.DIRECT.GET.>', '$JS.API.STREAM.PURGE.>', '$JS.API.CONSUMER.MSG.NEXT.>'];
+    const nats = await startNats({
+      extraConfig: `authorization { users: [
+        { user: admin, password: admin }
+        { user: poor, password: poor, permissions: { publish: { deny: ${JSON.stringify(denied)} } } }
+      ] }`,
+    });
+    const admin = await openStoreKit(nats.url.replace('//', '//admin:admin@'), 2_000);
+    const poor = await openStoreKit(nats.url.replace('//', '//poor:poor@'), 2_000);
+    try {
+      const namespace = await freshNamespace(admin, { replicas: 1 });
+      const leases = new NatsLeaseStore({ ...poor, namespace });
+      const written = await expectEngineError(leases.writeShard(lockOfA, 0), 'BUS_FORBIDDEN');
+      expect(written.message).toContain(`$KV.${namespace}-shards.lock.5`);
+      const listed = await expectEngineError(leases.listNodes(), 'BUS_FORBIDDEN');
+      expect(listed.message).toContain('$JS.API.DIRECT.GET');
+      const snapshots = new NatsSnapshotStore({ ...poor, namespace });
+      await new NatsSnapshotStore({ ...admin, namespace })
+        .writer(shard, 1 as Epoch)
+        .write([{ kind: 'live', taskId: 'a' as TaskId, bytes: new Uint8Array(1) }]);
+      const writer = snapshots.writer(shard, 2 as Epoch);
+      await expectEngineError(writer.dropEarlierEpochs(), 'BUS_FORBIDDEN');
+      await new NatsSnapshotStore({ ...admin, namespace }).writer(shard, 1 as Epoch).checkpoint(1 as Sequence);
+      await expectEngineError(snapshots.loadLive(shard), 'BUS_FORBIDDEN');
+    } finally {
+      await poor.close();
+      await admin.close();
+      await nats.stop();
+    }
   });
 });
 
