@@ -70,6 +70,8 @@ export interface Journal {
   /**
    * All shards' messages (or one shard's) after sequence `after`, in order and without gaps, for ever: at the end it waits
    * for more. Survives reconnects. Ends when `signal` aborts.
+   *
+   * @throws EngineError `LOG_REGRESSED` when the stream ends before `after`: what is waited for was lost
    */
   follow(from: {
     readonly after: Sequence;

@@ -61,7 +61,7 @@ export interface NatsLinkOptions {
   readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string } | undefined;
   /** Prefix of every reply subject; a role with narrow permissions needs its own. Default `_INBOX.cabinet`. */
   readonly inboxPrefix?: string | undefined;
-  /** How long the first connection is tried. Default {@link linkDefaults}. */
+  /** How long the first connection is tried; a dial that has begun ends by itself. Default {@link linkDefaults}. */
   readonly connectTimeoutMs?: number | undefined;
   /** How long {@link NatsLink.close} lets a drain take. Default {@link linkDefaults}. */
   readonly closeTimeoutMs?: number | undefined;
@@ -72,6 +72,8 @@ export const linkDefaults = {
   inboxPrefix: '_INBOX.cabinet',
   connectTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
+  /** How long one address may take to greet: a frozen server accepts connections and says nothing. */
+  dialTimeoutMs: 5_000,
   /** Wait between two attempts to connect. */
   reconnectWaitMs: 250,
   /** A half-open connection is noticed after two of these. */
@@ -90,9 +92,8 @@ export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
   const timeoutMs = options.connectTimeoutMs ?? linkDefaults.connectTimeoutMs;
   const deadlineMs = options.clock.monotonicMs() + timeoutMs;
   for (;;) {
-    const leftMs = Math.max(1, deadlineMs - options.clock.monotonicMs());
     try {
-      return new ConnectedLink(await connect(clientOptions(options, addresses, leftMs)), options);
+      return new ConnectedLink(await connect(clientOptions(options, addresses)), options);
     } catch (thrown) {
       const waitMs = linkDefaults.reconnectWaitMs;
       const isLast = isHopeless(thrown) || options.clock.monotonicMs() + waitMs >= deadlineMs;
@@ -102,11 +103,12 @@ export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
   }
 }
 
-function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses, timeoutMs: number): NodeConnectionOptions {
+function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): NodeConnectionOptions {
   const base: ConnectionOptions = {
     servers: [...addresses.servers],
     name: options.name,
-    timeout: timeoutMs,
+    // Also for each reconnect, so it may not shrink with what is left of the first deadline.
+    timeout: linkDefaults.dialTimeoutMs,
     inboxPrefix: options.inboxPrefix ?? linkDefaults.inboxPrefix,
     // The library's default gives up after ten attempts and then stays closed.
     maxReconnectAttempts: -1,
