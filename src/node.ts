@@ -37,7 +37,7 @@ import { JsonApi } from './transport/json-api.ts';
 import { NatsBus } from './transport/nats-bus.ts';
 import { connectNats, type NatsLink, type NatsLinkOptions } from './transport/nats-connection.ts';
 import { maximumMessageBytes } from './transport/request-codec.ts';
-import { ShardClient } from './transport/shard-client.ts';
+import { ShardClient, shardClientDefaults } from './transport/shard-client.ts';
 import { serveShard } from './transport/shard-service.ts';
 
 /** How to reach a NATS server; without `servers` the node starts its own. */
@@ -179,14 +179,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await engine.start();
     undo.push('engine', (graceMs) => engine.stop({ graceMs }));
 
-    const shardClient = new ShardClient({ bus, clock, random, namespace, shardCount: config.shardCount });
+    const maximumRequestBytes = Math.min(maximumMessageBytes, maximumReplyBytes);
+    const limits = { ...shardClientDefaults, maximumRequestBytes };
+    const shardClient = new ShardClient({ bus, clock, random, namespace, shardCount: config.shardCount, limits });
     const info = (): EngineInfo => ({
       namespace,
       shardCount: config.shardCount,
       node: nodeId,
       version: engineVersion,
       protocol: { min: protocolVersion, max: protocolVersion },
-      maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),
+      maximumRequestBytes,
       pipelines: summaries(registry),
       server: { version: requests.connection.info?.version ?? 'unknown', durability: durability.level },
     });
@@ -208,13 +210,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         }),
       logger,
       metrics,
-      maximumRequestBytes: Math.min(maximumMessageBytes, maximumReplyBytes),
+      maximumRequestBytes,
     });
     await jsonApi.start();
     undo.push('JSON service', () => jsonApi.stop());
     current.start();
     undo.push('dead-letter list', () => current.stop());
-    const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, journal, blobs });
+    const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, limits, journal, blobs });
     logger.info(
       { shards: engine.status.owned.length, natsUrl: nats.url, durability: durability.level, version: engineVersion },
       'the node is ready',
