@@ -1,0 +1,96 @@
+import type { CheerioAPI } from 'cheerio/slim';
+import { childElements, elementsOf, textOf, type PageElement } from './page-element.ts';
+import { maximumMarkupLength } from './plain-text.ts';
+import { localName, maximumNodeDepth, maximumNodes, type SchemaNode, type SchemaValue } from './schema-node.ts';
+
+const urlAttributes: Readonly<Record<string, string>> = {
+  a: 'href',
+  area: 'href',
+  audio: 'src',
+  embed: 'src',
+  iframe: 'src',
+  img: 'src',
+  link: 'href',
+  object: 'data',
+  source: 'src',
+  track: 'src',
+  video: 'src',
+};
+
+/**
+ * The structured data of a page's microdata, with `itemref`.
+ *
+ * @see HTML standard §5 "Microdata". Beyond it: a `content` attribute counts on any element, as sites expect, and a lazily
+ *   loaded image's `data-src` is its source.
+ */
+export function readMicrodata($: CheerioAPI): readonly SchemaNode[] {
+  const reader = new ItemReader(elementsById($));
+  return elementsOf($, '[itemscope]:not([itemprop])')
+    .map((element) => reader.read(element, 0, []))
+    .filter((node) => node !== null);
+}
+
+function elementsById($: CheerioAPI): ReadonlyMap<string, PageElement> {
+  const found = new Map<string, PageElement>();
+  for (const element of elementsOf($, '[id]')) {
+    const id = element.attribs['id'] ?? '';
+    if (!found.has(id)) found.set(id, element);
+  }
+  return found;
+}
+
+class ItemReader {
+  readonly #byId: ReadonlyMap<string, PageElement>;
+  #budget = maximumNodes;
+
+  constructor(byId: ReadonlyMap<string, PageElement>) {
+    this.#byId = byId;
+  }
+
+  /** @param path - the items being read, so that an item that refers back to itself ends */
+  read(item: PageElement, depth: number, path: readonly PageElement[]): SchemaNode | null {
+    if (depth > maximumNodeDepth || path.includes(item)) return null;
+    const properties = new Map<string, SchemaValue[]>();
+    const stack = [...childElements(item), ...this.#referencedBy(item)].toReversed();
+    for (let element = stack.pop(); element !== undefined; element = stack.pop()) {
+      const names = wordsOf(element, 'itemprop');
+      const isItem = 'itemscope' in element.attribs;
+      if (names.length > 0 && this.#budget > 0) {
+        this.#budget -= 1;
+        const value = isItem ? this.read(element, depth + 1, [...path, item]) : valueOf(element);
+        if (value !== null) for (const name of names) addValue(properties, localName(name), value);
+      }
+      // What stands inside another item belongs to that one.
+      if (!isItem) stack.push(...childElements(element).toReversed());
+    }
+    const types = wordsOf(item, 'itemtype').map((type) => localName(type));
+    return { types, id: item.attribs['itemid'] ?? null, properties };
+  }
+
+  #referencedBy(item: PageElement): readonly PageElement[] {
+    return wordsOf(item, 'itemref')
+      .map((id) => this.#byId.get(id))
+      .filter((element) => element !== undefined);
+  }
+}
+
+function addValue(properties: Map<string, SchemaValue[]>, name: string, value: SchemaValue): void {
+  const values = properties.get(name);
+  if (values === undefined) properties.set(name, [value]);
+  else values.push(value);
+}
+
+function wordsOf(element: PageElement, attribute: string): readonly string[] {
+  return (element.attribs[attribute] ?? '').split(/\s+/).filter((word) => word !== '');
+}
+
+function valueOf(element: PageElement): string {
+  const { attribs, name } = element;
+  const content = attribs['content'];
+  if (content !== undefined) return content;
+  const urlAttribute = urlAttributes[name];
+  if (urlAttribute !== undefined) return attribs['data-src'] ?? attribs[urlAttribute] ?? '';
+  const own =
+    name === 'data' || name === 'meter' ? attribs['value'] : name === 'time' ? attribs['datetime'] : undefined;
+  return own ?? textOf([element], maximumMarkupLength);
+}
