@@ -10,12 +10,11 @@ import { appendOutcomeOf } from './append-outcome.ts';
 import { JournalConsumer } from './journal-consumer.ts';
 import { expectedLastHeader, messageIdHeader, parseStoredMessage } from './journal-message.ts';
 import type { JournalStream } from './journal-stream.ts';
+import { Stall, stallTimeoutMs } from './stall.ts';
 import { apiErrorCodes, StreamApi } from './stream-api.ts';
 
 /** Bytes of a message that its headers may take: two names, two numbers and an id. */
 const headerReserveBytes = 512;
-/** How long {@link NatsJournal.read} waits for the next message before it gives the store up. */
-const stallTimeoutMs = 20_000;
 /** Wait before another consumer is tried. */
 const retryWaitMs = 200;
 /** A leader that has just been elected may still be applying what it knows; only a lasting regression is one. */
@@ -228,45 +227,6 @@ export class NatsJournal implements Journal {
       const timer = this.#clock.setTimer(delayMs, done);
       if (signal?.aborted === true) done();
       else signal?.addEventListener('abort', done);
-    });
-  }
-}
-
-/** Tells when nothing has come for too long, without a timer for each message. */
-class Stall {
-  onOver: (() => void) | undefined;
-  readonly #clock: Clock;
-  #progressAtMs: number;
-  #timer: { cancel(): void };
-  #isOver = false;
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-    this.#progressAtMs = clock.monotonicMs();
-    this.#timer = this.#arm(stallTimeoutMs);
-  }
-
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
-  progress(): void {
-    this.#progressAtMs = this.#clock.monotonicMs();
-  }
-
-  stop(): void {
-    this.#timer.cancel();
-  }
-
-  #arm(delayMs: number): { cancel(): void } {
-    return this.#clock.setTimer(delayMs, () => {
-      const leftMs = this.#progressAtMs + stallTimeoutMs - this.#clock.monotonicMs();
-      if (leftMs > 0) {
-        this.#timer = this.#arm(leftMs);
-        return;
-      }
-      this.#isOver = true;
-      this.onOver?.();
     });
   }
 }
