@@ -2,8 +2,9 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { natsConfigFile, natsPidFile } from './nats-config.ts';
 import { readNatsServerInfo, type NatsServerInfo } from './nats-monitor.ts';
-import { isRunning } from './process-identity.ts';
+import { identifyProcess, isRunning, readCommandLine, type ProcessIdentity } from './process-identity.ts';
 
 const stateFileName = 'nats.state.json';
 const stateFormat = 1;
@@ -76,6 +77,20 @@ export async function checkState(dataDir: string, state: EmbeddedNatsState): Pro
     (await resolveFolder(info.storeDir)) === (await resolveFolder(join(dataDir, 'jetstream')));
   // The recorded process lives, but its port answers with another identity: it never got the port, and hangs.
   return isOurs ? { kind: 'ours', info } : { kind: 'silent' };
+}
+
+/**
+ * A server that runs on the folder without a record, because the record was lost: nats-server itself lets two of its kind
+ * work on one store without a word. Told by the server's own process file and the words it was started with.
+ */
+export function findUnrecorded(dataDir: string): ProcessIdentity | undefined {
+  try {
+    const pid = Number(readFileSync(natsPidFile(dataDir), 'utf8').trim());
+    const isOurs = readCommandLine(pid)?.includes(` ${natsConfigFile(dataDir)}`) === true;
+    return isOurs ? identifyProcess(pid) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The server that runs on a data folder now, for clients on this machine; undefined when none does. */

@@ -1,5 +1,4 @@
-import { mkdir, open, rename, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
 import { asError, assert, EngineError } from '../core/errors.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
@@ -7,6 +6,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import {
   checkState,
+  findUnrecorded,
   monitorUrlOf,
   readState,
   removeState,
@@ -17,13 +17,14 @@ import {
 import { takeFolderLock } from './folder-lock.ts';
 import { findFreePorts } from './free-port.ts';
 import { findNatsBinary, type NatsBinary } from './nats-binary.ts';
-import { formatNatsConfig, natsLogFile } from './nats-config.ts';
-import { readNatsHealth, readNatsServerInfo, type NatsServerInfo } from './nats-monitor.ts';
+import { natsLogFile } from './nats-config.ts';
+import { readNatsServerInfo, type NatsServerInfo } from './nats-monitor.ts';
+import { launchNats, pause, waitUntilHealthy } from './nats-launch.ts';
 import { NatsProcess, type ProcessEnd } from './nats-process.ts';
 import { compareVersions, minimumNatsVersion } from './nats-version.ts';
 import { RestartBudget } from './restart-budget.ts';
 
-const pollIntervalMs = 25;
+const adoptPollMs = 25;
 /** Fresh ports are tried this often when another process takes one before the server does. */
 const portAttempts = 4;
 const firstRestartDelayMs = 100;
@@ -207,6 +208,7 @@ class EmbeddedServer implements EmbeddedNats {
   async #adoptOrLaunch(): Promise<void> {
     const recorded = readState(this.#options.dataDir);
     if (recorded !== undefined && (await this.#adopt(recorded))) return;
+    await this.#endUnrecorded();
     for (let attempt = 1; ; attempt += 1) {
       try {
         // The ports of last time first: clients that still know them reconnect by themselves.
@@ -243,7 +245,7 @@ class EmbeddedServer implements EmbeddedNats {
     const deadlineMs = clock.monotonicMs() + this.#startTimeoutMs();
     let check = await checkState(dataDir, recorded);
     while (check.kind === 'silent' && clock.monotonicMs() < deadlineMs) {
-      await this.#pause(pollIntervalMs); // Its engine may have been killed while it was starting.
+      await pause(clock, adoptPollMs); // Its engine may have been killed while it was starting.
       check = await checkState(dataDir, recorded);
     }
     if (check.kind === 'foreign') return false;
@@ -262,24 +264,29 @@ class EmbeddedServer implements EmbeddedNats {
     return true;
   }
 
+  async #endUnrecorded(): Promise<void> {
+    const unrecorded = findUnrecorded(this.#options.dataDir);
+    if (unrecorded === undefined) return;
+    this.#options.logger.warn({ pid: unrecorded.pid }, 'a nats-server without a record on the data folder is ended');
+    this.#process = NatsProcess.adopt(unrecorded, this.#options.clock);
+    await this.#endProcess();
+  }
+
   async #launch({ port, monitorPort }: Ports): Promise<void> {
     const { binary, clock, dataDir, sync } = this.#options;
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    const configFile = join(dataDir, 'nats.conf');
-    await writeFile(`${configFile}.new`, formatNatsConfig({ dataDir, port, monitorPort, sync }), { mode: 0o600 });
-    await rename(`${configFile}.new`, configFile);
-    const launched = await NatsProcess.launch({
+    const launched = await launchNats({
       binary: binary.path,
-      configFile,
-      folder: dataDir,
-      outputFile: this.#outputFile(),
+      dataDir,
+      port,
+      monitorPort,
+      sync,
       clock,
       onSpawn: (identity) => this.#record({ ...identity, port, monitorPort, serverId: '' }),
     });
     this.#process = launched;
     await this.#waitUntilHealthy(launched);
     const info = await readNatsServerInfo(this.monitorUrl);
-    if (info === undefined) throw this.#unreachable('it does not tell its id');
+    if (info === undefined) throw new EngineError('NATS_UNREACHABLE', 'the embedded nats-server does not tell its id');
     this.#version = info.version;
     this.#record({ ...this.#known(), serverId: info.serverId });
   }
@@ -349,39 +356,15 @@ class EmbeddedServer implements EmbeddedNats {
     }
   }
 
-  async #waitUntilHealthy(started: NatsProcess): Promise<void> {
-    const { clock } = this.#options;
-    const deadlineMs = clock.monotonicMs() + this.#startTimeoutMs();
-    for (;;) {
-      const health = await readNatsHealth(this.monitorUrl);
-      // Asked after the answer: on a port that ours failed to get, another server may answer.
-      if (!started.isRunning()) throw this.#unreachable(`it ended: ${await this.#readComplaint()}`);
-      if (health.healthy) return;
-      if (clock.monotonicMs() > deadlineMs) {
-        throw this.#unreachable(`not healthy in ${this.#startTimeoutMs()} ms: ${health.detail}`);
-      }
-      await this.#pause(pollIntervalMs);
-    }
-  }
-
-  #unreachable(reason: string): EngineError {
-    return new EngineError('NATS_UNREACHABLE', `the embedded nats-server did not start: ${reason}`, {
-      hint: `see ${natsLogFile(this.#options.dataDir)}`,
+  #waitUntilHealthy(started: NatsProcess): Promise<void> {
+    const { clock, dataDir } = this.#options;
+    return waitUntilHealthy({
+      started,
+      monitorUrl: this.monitorUrl,
+      dataDir,
+      timeoutMs: this.#startTimeoutMs(),
+      clock,
     });
-  }
-
-  /** The last line that the server wrote about itself. */
-  async #readComplaint(): Promise<string> {
-    for (const file of [this.#outputFile(), natsLogFile(this.#options.dataDir)]) {
-      const lines = (await readTail(file)).trimEnd().split('\n');
-      const line = lines.findLast((text) => /\[(FTL|ERR)\]/.test(text)) ?? lines.at(-1);
-      if (line !== undefined && line !== '') return line;
-    }
-    return 'without a word';
-  }
-
-  #outputFile(): string {
-    return join(this.#options.dataDir, 'nats.output.log');
   }
 
   #startTimeoutMs(): number {
@@ -398,12 +381,6 @@ class EmbeddedServer implements EmbeddedNats {
     assert(state !== undefined, () => 'the embedded nats-server was never started');
     return state;
   }
-
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((done) => {
-      this.#options.clock.setTimer(delayMs, done);
-    });
-  }
 }
 
 function isAsWanted(info: NatsServerInfo, sync: 'always' | 'default'): boolean {
@@ -413,21 +390,4 @@ function isAsWanted(info: NatsServerInfo, sync: 'always' | 'default'): boolean {
 async function choosePorts(): Promise<Ports> {
   const [port = 0, monitorPort = 0] = await findFreePorts(2);
   return { port, monitorPort };
-}
-
-async function readTail(file: string): Promise<string> {
-  const lengthBytes = 8_192;
-  try {
-    const handle = await open(file, 'r');
-    try {
-      const { size } = await handle.stat();
-      const buffer = Buffer.alloc(Math.min(size, lengthBytes));
-      await handle.read(buffer, 0, buffer.length, size - buffer.length);
-      return buffer.toString('utf8');
-    } finally {
-      await handle.close();
-    }
-  } catch {
-    return '';
-  }
 }

@@ -11,6 +11,16 @@ export function natsLogFile(dataDir: string): string {
   return join(dataDir, 'nats.log');
 }
 
+/** The configuration file in a data folder. */
+export function natsConfigFile(dataDir: string): string {
+  return join(dataDir, 'nats.conf');
+}
+
+/** The file in a data folder that the server writes its process number to. */
+export function natsPidFile(dataDir: string): string {
+  return join(dataDir, 'nats.pid');
+}
+
 /** Configuration of a nats-server of the engine's own: on loopback, JetStream in the data folder. */
 export function formatNatsConfig(options: {
   readonly dataDir: string;
@@ -25,6 +35,7 @@ export function formatNatsConfig(options: {
     `listen: "127.0.0.1:${options.port}"`,
     `http: "127.0.0.1:${options.monitorPort}"`,
     `max_payload: ${maxPayload}`,
+    `pid_file: ${JSON.stringify(natsPidFile(options.dataDir))}`,
     `log_file: ${JSON.stringify(natsLogFile(options.dataDir))}`,
     `logfile_size_limit: ${logFileLimit}`,
     `logfile_max_num: ${logFileCount}`,

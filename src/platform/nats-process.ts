@@ -3,7 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 
 import { assert, EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import { identifyProcess, isRunning, type ProcessIdentity } from './process-identity.ts';
+import { identifyNewChild, isRunning, type ProcessIdentity } from './process-identity.ts';
 
 const endPollMs = 20;
 /** Time between two looks at an adopted process, whose end no event tells. */
@@ -57,7 +57,7 @@ export class NatsProcess {
     } finally {
       closeSync(output);
     }
-    const identity = child.pid === undefined ? undefined : identifyProcess(child.pid);
+    const identity = child.pid === undefined ? undefined : identifyNewChild(child.pid);
     if (identity !== undefined) options.onSpawn(identity);
     const ended = new Promise<ProcessEnd>((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -68,7 +68,7 @@ export class NatsProcess {
         reject(new EngineError('NATS_BINARY_MISSING', `nats-server cannot be run: ${cause.message}`, { cause }));
       });
     });
-    assert(identity !== undefined, () => `nats-server ended before its process ${child.pid} could be looked at`);
+    assert(identity !== undefined, () => `process ${child.pid} was started and cannot be looked at`);
     return new NatsProcess(identity, options.clock, ended);
   }
 

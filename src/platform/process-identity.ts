@@ -13,9 +13,17 @@ export interface ProcessIdentity {
  * Synchronous, so that a process can be started and recorded in one turn.
  */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
-  if (!Number.isInteger(pid) || pid <= 0 || !exists(pid)) return undefined;
-  const startMark = process.platform === 'linux' ? readLinuxStart(pid) : readStartByPs(pid);
-  return startMark === undefined ? undefined : { pid, startMark };
+  const found = look(pid);
+  return found === undefined || found.isZombie ? undefined : { pid, startMark: found.startMark };
+}
+
+/**
+ * The child that was started in this turn. It may have ended already, but Node has not yet taken note of that, so the
+ * system still knows it.
+ */
+export function identifyNewChild(pid: number): ProcessIdentity | undefined {
+  const found = look(pid);
+  return found === undefined ? undefined : { pid, startMark: found.startMark };
 }
 
 /** Whether this very process still runs. */
@@ -23,31 +31,46 @@ export function isRunning(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startMark === identity.startMark;
 }
 
-function exists(pid: number): boolean {
+/** The words a process was started with, or undefined when they cannot be known. */
+export function readCommandLine(pid: number): string | undefined {
+  if (process.platform !== 'linux') return askPs(pid, 'command=');
   try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    // It exists, but belongs to another user.
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-}
-
-function readLinuxStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    // The command's name, in parentheses, may hold spaces and parentheses: count the fields after the last one.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const state = fields[0];
-    const startTicks = fields[19]; // Field 22 of proc(5), in clock ticks since boot: says nothing without the boot's id.
-    return state === 'Z' || state === 'X' || startTicks === undefined ? undefined : `${bootId}/${startTicks}`;
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
   } catch {
     return undefined;
   }
 }
 
-function readStartByPs(pid: number): string | undefined {
-  const { stdout } = spawnSync('ps', ['-o', 'state=,lstart=', '-p', String(pid)], { encoding: 'utf8' });
-  const match = /^(\S+)\s+(.+)$/.exec((stdout ?? '').trim());
-  return match === null || match[1]?.startsWith('Z') === true ? undefined : match[2];
+interface ProcessLook {
+  readonly startMark: string;
+  readonly isZombie: boolean;
+}
+
+function look(pid: number): ProcessLook | undefined {
+  if (!Number.isInteger(pid) || pid <= 0) return undefined;
+  return process.platform === 'linux' ? readLinuxStart(pid) : readStartByPs(pid);
+}
+
+function readLinuxStart(pid: number): ProcessLook | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    // The command's name, in parentheses, may hold spaces and parentheses: count the fields after the last one.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const startTicks = fields[19]; // Field 22 of proc(5), in clock ticks since boot: says nothing without the boot's id.
+    if (startTicks === undefined) return undefined;
+    return { startMark: `${bootId}/${startTicks}`, isZombie: fields[0] === 'Z' || fields[0] === 'X' };
+  } catch {
+    return undefined;
+  }
+}
+
+function readStartByPs(pid: number): ProcessLook | undefined {
+  const [, state = '', startMark] = /^(\S+)\s+(.+)$/.exec(askPs(pid, 'state=,lstart=') ?? '') ?? [];
+  return startMark === undefined ? undefined : { startMark, isZombie: state.startsWith('Z') };
+}
+
+function askPs(pid: number, columns: string): string | undefined {
+  const { status, stdout } = spawnSync('ps', ['-o', columns, '-p', String(pid)], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
 }

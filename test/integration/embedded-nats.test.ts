@@ -132,6 +132,23 @@ describe('the embedded nats-server', () => {
     expect([server.adopted, identifyProcess(pid)]).toEqual([false, undefined]);
   });
 
+  it('ends an orphaned server whose record is lost, before it starts another on the same files', async () => {
+    const { engine, pid } = await startEngine();
+    await killEngine(engine);
+    await rm(join(dataDir, 'nats.state.json'));
+    const server = await start();
+    expect([server.adopted, identifyProcess(pid)]).toEqual([false, undefined]);
+    expect(logger.messages('warn')).toEqual(['a nats-server without a record on the data folder is ended']);
+  });
+
+  it('leaves a process alone whose number stands in an old process file', async () => {
+    const bystander = spawn('sleep', ['60']);
+    engines.push(bystander);
+    await writeFile(join(dataDir, 'nats.pid'), String(bystander.pid));
+    await start();
+    expect(identifyProcess(bystander.pid ?? 0)).toBeDefined();
+  });
+
   it('restarts an adopted server that dies, on the same address', async () => {
     const { engine, pid, url } = await startEngine();
     await killEngine(engine);
