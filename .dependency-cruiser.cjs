@@ -24,11 +24,14 @@ const layers = {
   client: ['transport', 'projections', ...pipeline],
   admin: ['client', 'projections', ...supervisor, '@node.ts', '@client.ts'],
   // Commands read the environment and look at the machine; both are the platform's.
-  cli: ['admin', 'client', 'platform', 'projections', ...supervisor, '@node.ts', '@client.ts'],
+  cli: ['admin', 'client', 'platform', 'projections', ...supervisor, '@'],
 };
 
-/** A layer as a path pattern; `@name.ts` is the file of that name in src/. */
-const patternOf = (layer) => (layer.startsWith('@') ? `^src/${layer.slice(1).replace('.', '[.]')}$` : `^src/${layer}/`);
+/** A layer as a path pattern; `@` stands for the composition roots, `@name.ts` for one of them. */
+const patternOf = (layer) => {
+  if (layer === '@') return '^src/[^/]+[.]ts$';
+  return layer.startsWith('@') ? `^src/${layer.slice(1).replace('.', '[.]')}$` : `^src/${layer}/`;
+};
 
 const layerRules = Object.entries(layers).map(([layer, allowed]) => ({
   name: `${layer}-imports`,

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 
 import { asError, assert, EngineError } from '../core/errors.ts';
+import { noteCrash } from '../core/restart-intensity.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
@@ -22,7 +23,6 @@ import { readNatsServerInfo, type NatsServerInfo } from './nats-monitor.ts';
 import { launchNats, pause, waitUntilHealthy } from './nats-launch.ts';
 import { NatsProcess, type ProcessEnd } from './nats-process.ts';
 import { compareVersions, minimumNatsVersion } from './nats-version.ts';
-import { RestartBudget } from './restart-budget.ts';
 
 const adoptPollMs = 25;
 /** Fresh ports are tried this often when another process takes one before the server does. */
@@ -139,7 +139,6 @@ interface Ports {
 class EmbeddedServer implements EmbeddedNats {
   readonly #options: ResolvedOptions;
   readonly #releaseFolder: () => Promise<void>;
-  readonly #budget: RestartBudget;
   readonly #restartCounter: Counter | undefined;
   readonly #listeners = new Set<(exit: EmbeddedNatsExit) => void>();
   #state: EmbeddedNatsState | undefined;
@@ -147,6 +146,7 @@ class EmbeddedServer implements EmbeddedNats {
   #adopted = false;
   #version = '';
   #restarts = 0;
+  #crashesMs: readonly number[] = [];
   #restartTimer: TimerHandle | undefined;
   #restarting: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
@@ -154,12 +154,6 @@ class EmbeddedServer implements EmbeddedNats {
   constructor(options: ResolvedOptions, releaseFolder: () => Promise<void>) {
     this.#options = options;
     this.#releaseFolder = releaseFolder;
-    this.#budget = new RestartBudget({
-      intensity: options.restartIntensity ?? 5,
-      periodMs: options.restartPeriodMs ?? 60_000,
-      firstDelayMs: firstRestartDelayMs,
-      longestDelayMs: longestRestartDelayMs,
-    });
     this.#restartCounter = options.metrics?.counter({
       name: 'embedded_nats_restarts_total',
       help: 'Restarts of the embedded nats-server after an end that nobody asked for',
@@ -305,17 +299,20 @@ class EmbeddedServer implements EmbeddedNats {
   #scheduleRestart(end: ProcessEnd): void {
     if (this.#stopped !== undefined) return;
     const { clock, logger } = this.#options;
-    const delayMs = this.#budget.take(clock.monotonicMs());
+    const { restartIntensity: intensity = 5, restartPeriodMs: periodMs = 60_000 } = this.#options;
+    const { crashesMs, mayRestart } = noteCrash({ intensity, periodMs }, this.#crashesMs, clock.monotonicMs());
+    this.#crashesMs = crashesMs;
     const fields = { ...end, pid: this.pid, restarts: this.#restarts, log: natsLogFile(this.#options.dataDir) };
-    if (delayMs === undefined) {
-      logger.error(fields, 'embedded nats-server keeps ending and is given up');
-    } else {
+    if (mayRestart) {
+      const delayMs = Math.min(firstRestartDelayMs * 2 ** (crashesMs.length - 1), longestRestartDelayMs);
       logger.warn({ ...fields, delayMs }, 'embedded nats-server ended and will be restarted');
       this.#restartTimer = clock.setTimer(delayMs, () => {
         this.#restarting = this.#restart();
       });
+    } else {
+      logger.error(fields, 'embedded nats-server keeps ending and is given up');
     }
-    this.#tell({ ...end, willRestart: delayMs !== undefined });
+    this.#tell({ ...end, willRestart: mayRestart });
   }
 
   async #restart(): Promise<void> {
