@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
+import { readMetaLeader, readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
 import { startNats } from '../support/nats-server.ts';
 
 describe('the nats-server fixture', () => {
@@ -42,6 +42,8 @@ describe('the nats-server fixture', () => {
     try {
       expect(nats.urls).toHaveLength(3);
       await nats.kill(1);
+      // n1 may have been the leader, and is named as such until the others have chosen a new one.
+      await expect.poll(() => readMetaLeader(nats.monitorUrls[0] ?? ''), { timeout: 30_000 }).toMatch(/^n[02]$/);
       await nats.restart(1);
       expect((await readNatsHealth(nats.monitorUrls[1] ?? '')).healthy).toBe(true);
     } finally {
