@@ -14,7 +14,7 @@ import { MemoryBlobStore } from './store/memory-blobs.ts';
 import { MemoryJournal, type MemoryJournalOptions } from './store/memory-journal.ts';
 import { MemoryLeaseStore } from './store/memory-leases.ts';
 import { MemorySnapshotStore } from './store/memory-snapshots.ts';
-import { Engine } from './supervisor/engine.ts';
+import { Engine, type EngineDeps } from './supervisor/engine.ts';
 import { MemoryBus } from './transport/memory-bus.ts';
 import { serveShard } from './transport/shard-service.ts';
 
@@ -105,9 +105,14 @@ export class TestEngine {
     });
   }
 
+  /** The world of an engine, in which none runs yet: {@link restart} starts it. */
+  static create(options: TestEngineOptions): TestEngine {
+    return new TestEngine(options);
+  }
+
   /** Starts an engine. @throws EngineError as a real start does */
   static async start(options: TestEngineOptions): Promise<TestEngine> {
-    const test = new TestEngine(options);
+    const test = TestEngine.create(options);
     await test.restart();
     return test;
   }
@@ -123,8 +128,16 @@ export class TestEngine {
     await this.run(this.#engine.start());
   }
 
-  /** Another engine over the same stores, not started: to play a second node, or a zombie. */
-  createEngine(nodeId: string, pipelines: readonly PipelineDefinition[] = this.#options.pipelines): Engine {
+  /**
+   * Another engine over the same stores, not started: to play a second node, or a zombie.
+   *
+   * @param overrides - ports of its own, such as a store that fails for this node alone
+   */
+  createEngine(
+    nodeId: string,
+    pipelines: readonly PipelineDefinition[] = this.#options.pipelines,
+    overrides: Partial<EngineDeps> = {},
+  ): Engine {
     const { clock, logger, metrics, journal, snapshots, leases, blobs, bus, config } = this;
     const unanswerable = metrics.counter({
       name: 'unanswerable_requests_total',
@@ -147,6 +160,7 @@ export class TestEngine {
       serve: (shard, deliver) => serveShard(service, shard, deliver),
       projectedThrough: () => Number.MAX_SAFE_INTEGER as Sequence,
       onFailed: () => {},
+      ...overrides,
     });
   }
 

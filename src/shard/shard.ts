@@ -14,7 +14,7 @@ import type { Random } from '../ports/random.ts';
 import type { SnapshotStore } from '../ports/snapshots.ts';
 import { ActorHost, overloadRetryAfterMs, toEngineError } from './actor-host.ts';
 import { FinishedTasks } from './finished-tasks.ts';
-import { GroupCommit, lossError, type CommitLoss } from './group-commit.ts';
+import { GroupCommit, lossError } from './group-commit.ts';
 import { JournalTrimmer } from './journal-trimmer.ts';
 import { recoverShard, type RecoveredShard } from './recovery.ts';
 import { ResultWaiters } from './result-waiters.ts';
@@ -82,7 +82,7 @@ export class Shard {
         logger,
         metrics,
         maxCommitBytes: Math.min(config.maxCommitBytes, journal.maximumBodyBytes),
-        onLost: (loss) => this.#lose(loss),
+        onLost: (loss) => this.#lose(lossError(owner.shard, loss)),
       },
       { shard: owner.shard, epoch: owner.epoch, lastSequence },
     );
@@ -217,12 +217,14 @@ export class Shard {
     this.#writeBehind = new WriteBehind(
       {
         writer: deps.snapshots.writer(owner.shard, owner.epoch),
+        maximumSnapshotBytes: deps.snapshots.maximumSnapshotBytes,
         clock: deps.clock,
         logger: deps.logger,
         metrics: deps.metrics,
         config: deps.config,
         onFinishedWritten: (taskId) => this.#finished.written(taskId),
         onCheckpoint: (sequence) => this.#trimmer.checkpointed(sequence),
+        onSuperseded: (error) => this.#lose(error),
       },
       owner.shard,
       claim,
@@ -300,8 +302,9 @@ export class Shard {
     return [...written, ...this.#finished.unwrittenStates().map((state) => this.#host.view(state, false))];
   }
 
-  #lose(loss: CommitLoss): void {
-    const error = lossError(this.owner.shard, loss);
+  /** Called by whatever first finds out that this owner may write no more. */
+  #lose(error: EngineError): void {
+    if (this.#phase === 'closed') return;
     void this.close(error);
     this.#deps.onLost(this.owner.shard, error);
   }

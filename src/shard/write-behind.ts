@@ -14,6 +14,8 @@ const writesPerCall = 1_000;
 /** What {@link WriteBehind} asks of the outside. */
 export interface WriteBehindDeps {
   readonly writer: SnapshotWriter;
+  /** Largest snapshot that the writer takes. */
+  readonly maximumSnapshotBytes: number;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: ShardMetrics;
@@ -22,6 +24,8 @@ export interface WriteBehindDeps {
   readonly onFinishedWritten: (taskId: TaskId) => void;
   /** The shard's checkpoint has moved to `sequence`. */
   readonly onCheckpoint: (sequence: Sequence) => void;
+  /** A higher epoch has a checkpoint: this owner is a zombie and writes nothing any more. Called at most once. */
+  readonly onSuperseded: (error: EngineError) => void;
 }
 
 /**
@@ -35,9 +39,11 @@ export class WriteBehind {
   #dirty = new Map<TaskId, TaskState>();
   #sequence: Sequence;
   #checkpointed: Sequence | null = null;
+  #hasDroppedEarlier = false;
   #changes = 0;
   #timer: TimerHandle | null = null;
   #round: Promise<void> | null = null;
+  #isRoundDeferred = false;
   #closed = false;
 
   constructor(deps: WriteBehindDeps, shard: ShardId, startSequence: Sequence) {
@@ -47,27 +53,23 @@ export class WriteBehind {
     this.#armSoon();
   }
 
-  /** The task's state as of a commit at `sequence`; called in the order of commits. */
+  /** The task's state as of a commit at `sequence`; called in the order of commits, for all states of a commit in one turn. */
   changed(state: TaskState, sequence: Sequence): void {
     this.#dirty.set(state.taskId, state);
     this.#sequence = sequence;
     this.#changes += 1;
-    if (this.#changes >= this.#deps.config.snapshotEveryRecords && this.#round === null) void this.flush();
+    if (this.#changes >= this.#deps.config.snapshotEveryRecords) this.#flushSoon();
     else this.#armSoon();
-  }
-
-  /** The state that waits to be written, if the task has one. */
-  pending(taskId: TaskId): TaskState | undefined {
-    return this.#dirty.get(taskId);
   }
 
   /** Writes all that changed up to now, and the checkpoint. Failures are logged, counted and made good by the next round. */
   flush(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     this.#round ??= this.#write().finally(() => {
       this.#round = null;
       this.#timer?.cancel();
       this.#timer = null;
-      if (this.#dirty.size > 0 || this.#checkpointed !== this.#sequence) this.#armSoon();
+      if (!this.#isSettled) this.#armSoon();
     });
     return this.#round;
   }
@@ -77,6 +79,21 @@ export class WriteBehind {
     this.#closed = true;
     this.#timer?.cancel();
     await this.#round;
+  }
+
+  /** Whether a round would find nothing to do. */
+  get #isSettled(): boolean {
+    return this.#dirty.size === 0 && this.#checkpointed === this.#sequence && this.#hasDroppedEarlier;
+  }
+
+  /** A round at the end of this turn: before, a checkpoint would tell of a commit whose other states are not in yet. */
+  #flushSoon(): void {
+    if (this.#closed || this.#isRoundDeferred || this.#round !== null) return;
+    this.#isRoundDeferred = true;
+    this.#deps.clock.defer(() => {
+      this.#isRoundDeferred = false;
+      if (!this.#closed) void this.flush();
+    });
   }
 
   /** One round after the interval, however much changes until then; none while nothing does. */
@@ -90,38 +107,63 @@ export class WriteBehind {
 
   async #write(): Promise<void> {
     const { writer, metrics, logger } = this.#deps;
+    if (this.#isSettled) return;
     // Taken together: every record up to this sequence is in one of these states or in an earlier snapshot.
     const sequence = this.#sequence;
     const round = this.#dirty;
-    if (round.size === 0 && this.#checkpointed === sequence) return;
     this.#dirty = new Map();
     this.#changes = 0;
     try {
-      const states = [...round.values()];
-      for (let start = 0; start < states.length; start += writesPerCall) {
-        const slice = states.slice(start, start + writesPerCall);
-        await writer.write(slice.map((state) => this.#toWrite(state)));
-        if (this.#closed) return;
-        for (const state of slice) {
-          round.delete(state.taskId);
-          const finished = isFinished(state);
-          metrics.snapshotWrites.add(1, { kind: finished ? 'finished' : 'live' });
-          if (finished) this.#deps.onFinishedWritten(state.taskId);
-        }
-      }
-      await writer.checkpoint(sequence);
-      const isFirst = this.#checkpointed === null;
+      await this.#writeStates(round);
+      if (this.#closed) return;
+      if (this.#checkpointed !== sequence) await writer.checkpoint(sequence);
       this.#checkpointed = sequence;
       this.#deps.onCheckpoint(sequence);
-      if (isFirst) await writer.dropEarlierEpochs();
+      if (!this.#hasDroppedEarlier) await writer.dropEarlierEpochs();
+      this.#hasDroppedEarlier = true;
     } catch (thrown) {
       const error = asError(thrown);
       // What was not written stays dirty, unless it has changed again meanwhile.
       for (const [taskId, state] of round) if (!this.#dirty.has(taskId)) this.#dirty.set(taskId, state);
-      if (this.#closed || (error instanceof EngineError && error.code === 'OWNERSHIP_LOST')) return;
+      if (this.#closed) return;
+      if (error instanceof EngineError && error.code === 'OWNERSHIP_LOST') {
+        this.#closed = true;
+        this.#deps.onSuperseded(error);
+        return;
+      }
       metrics.snapshotFailures.add();
       logger.warn({ shard: this.#shard, sequence, err: error }, 'a snapshot round failed; the next one repeats it');
     }
+  }
+
+  /**
+   * Writes the states, and takes each that is acknowledged out of the round.
+   *
+   * @throws EngineError as the writer does; `PAYLOAD_TOO_LARGE` after all others are written, when one is over its limit
+   */
+  async #writeStates(round: Map<TaskId, TaskState>): Promise<void> {
+    const { writer, metrics, maximumSnapshotBytes } = this.#deps;
+    let tooLarge: SnapshotWrite | undefined;
+    const states = [...round.values()];
+    for (let start = 0; start < states.length; start += writesPerCall) {
+      const writes = states.slice(start, start + writesPerCall).map((state) => this.#toWrite(state));
+      const fitting = writes.filter(({ bytes }) => bytes.length <= maximumSnapshotBytes);
+      tooLarge ??= writes.find(({ bytes }) => bytes.length > maximumSnapshotBytes);
+      await writer.write(fitting);
+      if (this.#closed) return;
+      for (const { taskId, kind } of fitting) {
+        round.delete(taskId);
+        metrics.snapshotWrites.add(1, { kind });
+        if (kind === 'finished') this.#deps.onFinishedWritten(taskId);
+      }
+    }
+    if (tooLarge === undefined) return;
+    // The checkpoint must not pass it by: until the task has shrunk or ended, a recovery replays its records.
+    throw new EngineError('PAYLOAD_TOO_LARGE', `the snapshot of task ${tooLarge.taskId} is too large`, {
+      field: 'snapshot',
+      limit: `${maximumSnapshotBytes} bytes`,
+      got: tooLarge.bytes.length,
+    });
   }
 
   #toWrite(state: TaskState): SnapshotWrite {
