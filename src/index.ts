@@ -14,3 +14,4 @@ export { PinoLogger } from './platform/pino-logger.ts';
 export { PrometheusMetrics } from './platform/prometheus-metrics.ts';
 export { startNode, type NodeNatsOptions, type NodeOptions, type RunningNode } from './node.ts';
 export { Client, connectClient, type ConnectClientOptions } from './client.ts';
+export { defineConfig, type CabinetConfig, type ConfigFileNats } from './config-file.ts';

@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises';
+import type { Client } from '../client.ts';
+import { asError, EngineError } from '../core/errors.ts';
+import { findEmbeddedNats } from '../platform/embedded-nats-state.ts';
+import { readEnvironment } from '../platform/environment.ts';
+import { loadConfig } from './config-loader.ts';
+import type { CliContext } from './context.ts';
+import type { ClusterOptions, SettingOptions } from './options.ts';
+import { resolveSettings, type Settings } from './settings.ts';
+
+/** Deadline of a call of a command that has no `--timeout`. */
+export const defaultTimeoutMs = 10_000;
+/** Longest try to reach the server and the engine, when `--timeout` allows more. */
+const maximumConnectMs = 5_000;
+
+/**
+ * The settings of a command, from its flags, the environment and the configuration file.
+ *
+ * @throws EngineError `CONFIG_INVALID`
+ */
+export async function readSettings(context: CliContext, options: SettingOptions): Promise<Settings> {
+  const { workingFolder } = context;
+  const environment = readEnvironment(context.environment);
+  const { config } = options;
+  const named = typeof config === 'string' ? config : undefined;
+  const file = config === false ? null : await loadConfig({ workingFolder, file: named });
+  return resolveSettings({ flags: options, environment, file, workingFolder });
+}
+
+/** The contents of the credentials file, when the settings name one. @throws EngineError `CONFIG_INVALID` */
+export async function readCredentials(nats: Settings['nats']): Promise<{ readonly credentials?: string }> {
+  const { credentialsFile, credentials } = nats;
+  if (credentialsFile === undefined) return credentials === undefined ? {} : { credentials };
+  try {
+    return { credentials: await readFile(credentialsFile, 'utf8') };
+  } catch (error) {
+    throw new EngineError('CONFIG_INVALID', `the credentials file cannot be read: ${asError(error).message}`, {
+      field: 'credentialsFile',
+      got: credentialsFile,
+    });
+  }
+}
+
+/** Where the NATS server is that a client should ask: the one of the settings, else the one on the data folder. */
+export async function findServers(settings: Settings): Promise<string | readonly string[]> {
+  const { nats, dataDir } = settings;
+  if (nats.servers !== undefined) return nats.servers;
+  const embedded = await findEmbeddedNats(dataDir);
+  if (embedded !== undefined) return embedded.url;
+  throw new EngineError('NATS_UNREACHABLE', `no engine runs on ${dataDir}, and no NATS server is named`, {
+    field: 'nats',
+    hint: 'start one with `cabinet dev`, or name a server with --nats or NATS_URL, or its folder with --data-dir',
+  });
+}
+
+/** What a command is given to ask an engine with. */
+export interface ClusterAccess {
+  readonly client: Client;
+  readonly settings: Settings;
+  /** Deadline of one call. */
+  readonly deadlineMs: number;
+}
+
+/**
+ * Connects to the engine, lets `use` ask it, and closes the connection, whatever comes of it.
+ *
+ * @throws EngineError `CONFIG_INVALID`, `NATS_UNREACHABLE`, `BUS_FORBIDDEN`, `NO_OWNER`, and what `use` throws
+ */
+export async function withCluster<Value>(
+  context: CliContext,
+  options: ClusterOptions,
+  use: (access: ClusterAccess) => Promise<Value>,
+): Promise<Value> {
+  const settings = await readSettings(context, options);
+  const servers = await findServers(settings);
+  const deadlineMs = options.timeout ?? defaultTimeoutMs;
+  const { credentialsFile: _file, monitorUrls: _urls, servers: _servers, ...link } = settings.nats;
+  const { connectClient } = await import('../client.ts');
+  const client = await connectClient({
+    ...link,
+    ...(await readCredentials(settings.nats)),
+    servers,
+    namespace: settings.engine.namespace,
+    name: 'cabinet-cli',
+    deadlineMs,
+    connectTimeoutMs: link.connectTimeoutMs ?? Math.min(deadlineMs, maximumConnectMs),
+  });
+  try {
+    return await use({ client, settings, deadlineMs });
+  } finally {
+    await client.close();
+  }
+}
+
+/**
+ * The value of `run`, or the error when it takes too long; then its signal aborts and what it still does is of no interest.
+ *
+ * @throws EngineError `DEADLINE_EXCEEDED`
+ */
+export async function withDeadline<Value>(
+  context: CliContext,
+  timeoutMs: number,
+  what: string,
+  run: (signal: AbortSignal) => Promise<Value>,
+): Promise<Value> {
+  const stopping = new AbortController();
+  const error = new EngineError('DEADLINE_EXCEEDED', `${what} took longer than ${timeoutMs} ms`, {
+    field: 'timeout',
+    limit: `${timeoutMs} ms`,
+    hint: 'allow more with --timeout',
+  });
+  const late = new Promise<never>((_resolve, reject) => {
+    stopping.signal.addEventListener('abort', () => reject(error), { once: true });
+  });
+  const timer = context.clock.setTimer(timeoutMs, () => stopping.abort(error));
+  try {
+    return await Promise.race([run(stopping.signal), late]);
+  } finally {
+    timer.cancel();
+  }
+}

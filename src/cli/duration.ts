@@ -1,0 +1,33 @@
+const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** How a duration is written, for messages. */
+export const durationFormat = 'a number of seconds, or with a unit: 500ms, 10s, 2m, 1h, 7d';
+
+/** The milliseconds that a text such as `2`, `1.5s`, `500ms` or `2m` says; undefined when it is none. */
+export function parseDurationMs(text: string): number | undefined {
+  const match = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text.trim());
+  if (match === null) return undefined;
+  const unit = (match[2] ?? 's') as keyof typeof unitsMs;
+  return Math.round(Number(match[1]) * unitsMs[unit]);
+}
+
+/** A span for people, in its two largest units: `1.2s`, `3m 5s`, `2h 10m`, `4d 1h`. */
+export function formatSpan(spanMs: number): string {
+  const ms = Math.max(0, Math.round(spanMs));
+  if (ms < 1_000) return `${ms}ms`;
+  if (ms < 60_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)}s`;
+  if (ms < unitsMs.h) return pair(ms, unitsMs.m, 'm', unitsMs.s, 's');
+  if (ms < unitsMs.d) return pair(ms, unitsMs.h, 'h', unitsMs.m, 'm');
+  return pair(ms, unitsMs.d, 'd', unitsMs.h, 'h');
+}
+
+function pair(ms: number, largeMs: number, large: string, smallMs: number, small: string): string {
+  const rest = Math.floor((ms % largeMs) / smallMs);
+  const head = `${Math.floor(ms / largeMs)}${large}`;
+  return rest === 0 ? head : `${head} ${rest}${small}`;
+}
+
+/** An instant as RFC 3339 in UTC; `–` for none. */
+export function formatInstant(at: number | null): string {
+  return at === null ? '–' : new Date(at).toISOString();
+}

@@ -1,0 +1,133 @@
+import type { RunningNode } from '../node.ts';
+import { asError, type EngineError } from '../core/errors.ts';
+import { readEnvironment } from '../platform/environment.ts';
+import type { PinoLogger } from '../platform/pino-logger.ts';
+import { errorLine } from './cli-error.ts';
+import { readCredentials, readSettings } from './cluster.ts';
+import type { CliContext } from './context.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { requirePipelines } from './local-pipelines.ts';
+import type { OutputOptions, SettingOptions } from './options.ts';
+import type { StopSignal } from './process-events.ts';
+import type { LogFormat, Settings } from './settings.ts';
+
+/** Options of the commands that run a node. */
+export interface ServeOptions extends SettingOptions, OutputOptions {
+  /** Milliseconds that running drivers have to finish in a stop. */
+  readonly grace?: number;
+}
+
+/** What sets `dev` and `start` apart. */
+export interface ServeStyle {
+  /** How log lines are written when nobody says. */
+  readonly logFormat: LogFormat;
+  /** Told once the node is ready. */
+  readonly announce: (node: RunningNode, settings: Settings) => void;
+}
+
+/** Why a node stops. */
+type StopReason =
+  { readonly kind: 'signal'; readonly signal: StopSignal } | { readonly kind: 'failed'; readonly error: EngineError };
+
+/**
+ * Runs a node with the pipelines of the configuration file until a signal comes or the node fails.
+ *
+ * The first SIGINT or SIGTERM drains it: exit code 0. The second one ends the process at once. A node that fails, and an
+ * error that nobody catches, are logged: exit code 1.
+ *
+ * @throws EngineError `CONFIG_INVALID`, and what `startNode` throws
+ */
+export async function serve(context: CliContext, options: ServeOptions, style: ServeStyle): Promise<ExitCode> {
+  const settings = await readSettings(context, options);
+  const { config } = requirePipelines(settings.file, context.workingFolder);
+  const { PinoLogger } = await import('../platform/pino-logger.ts');
+  const logger = new PinoLogger({
+    destination: 'stderr',
+    level: settings.logLevel,
+    format: settings.logFormat === 'auto' ? style.logFormat : settings.logFormat,
+  });
+  const stop = new StopRequest(context, logger, settings.dataDir);
+  stop.listen();
+  for (const variable of readEnvironment(context.environment).unknownVariables) {
+    logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
+  }
+  const { startNode } = await import('../node.ts');
+  const { credentialsFile: _file, monitorUrls, ...nats } = settings.nats;
+  const node = await startNode({
+    pipelines: config.pipelines,
+    ports: config.ports,
+    config: settings.engine,
+    nodeId: settings.nodeId,
+    nats: { ...nats, ...(await readCredentials(settings.nats)), monitorUrls, dataDir: settings.dataDir },
+    logger,
+    onFailed: (error) => stop.request({ kind: 'failed', error }),
+  });
+  stop.ownsServer = settings.nats.servers === undefined;
+  if (!stop.isRequested) style.announce(node, settings);
+  const reason = await stop.requested;
+  await node.stop({ graceMs: options.grace ?? settings.engine.drainGraceMs });
+  if (reason.kind === 'failed') throw reason.error;
+  logger.info({ signal: reason.signal }, 'the node has stopped');
+  return exitCodes.ok;
+}
+
+/** The one reason for which a node stops, and what to do with whatever comes after it. */
+class StopRequest {
+  readonly #context: CliContext;
+  readonly #logger: PinoLogger;
+  readonly #dataDir: string;
+  #resolve: (reason: StopReason) => void = () => undefined;
+  readonly requested: Promise<StopReason>;
+  /** The nats-server on the data folder is this node's: until its start is over, it may be another engine's. */
+  ownsServer = false;
+  #reason: StopReason | undefined;
+
+  constructor(context: CliContext, logger: PinoLogger, dataDir: string) {
+    this.#context = context;
+    this.#logger = logger;
+    this.#dataDir = dataDir;
+    this.requested = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  get isRequested(): boolean {
+    return this.#reason !== undefined;
+  }
+
+  listen(): void {
+    this.#context.events.claim({
+      onSignal: (signal) => this.#onSignal(signal),
+      onCrash: (thrown) => {
+        const error = asError(thrown);
+        this.#logger.error({ err: error }, 'an error that nobody caught ends the process');
+        this.#context.terminal.note(errorLine({ code: 'INTERNAL', message: `${error.name}: ${error.message}` }));
+        this.#context.exitNow(exitCodes.failed);
+      },
+      // A node does not work for whoever reads its announcement.
+      onOutputClosed: () => undefined,
+    });
+  }
+
+  request(reason: StopReason): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#resolve(reason);
+  }
+
+  #onSignal(signal: StopSignal): void {
+    if (this.#reason === undefined) {
+      this.#logger.info({ signal }, 'the node drains; a second signal stops it at once');
+      this.request({ kind: 'signal', signal });
+      return;
+    }
+    this.#logger.warn({ signal }, 'a second signal: the node stops at once');
+    void this.#stopNow(signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.failed);
+  }
+
+  async #stopNow(exitCode: ExitCode): Promise<void> {
+    const { endEmbeddedNats } = await import('./end-embedded-nats.ts');
+    if (this.ownsServer) endEmbeddedNats(this.#dataDir);
+    this.#context.exitNow(exitCode);
+  }
+}

@@ -1,0 +1,196 @@
+import { resolve } from 'node:path';
+import type { ConfigFileNats } from '../config-file.ts';
+import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
+import { EngineError } from '../core/errors.ts';
+import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
+import type { LoadedConfig } from './config-loader.ts';
+
+/** What the command line says about settings. */
+export interface SettingFlags {
+  readonly nats?: string | undefined;
+  readonly creds?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly dataDir?: string | undefined;
+  readonly nodeId?: string | undefined;
+  readonly logLevel?: LogLevel | undefined;
+  readonly logFormat?: LogFormat | undefined;
+}
+
+/** How log lines are written. */
+export type LogFormat = 'json' | 'pretty' | 'auto';
+
+/** Where a value comes from: a file's path, a variable or a flag is named with it. */
+export interface SettingSource {
+  readonly kind: 'default' | 'file' | 'env' | 'flag';
+  readonly name: string | null;
+}
+
+/** One setting in force. */
+export interface Setting {
+  readonly name: string;
+  /** Undefined: nothing was said, and there is no fixed default. */
+  readonly value: unknown;
+  readonly source: SettingSource;
+}
+
+/** All settings of a command, merged and checked. */
+export interface Settings {
+  readonly engine: EngineConfig;
+  /** `servers` undefined: the engine's own server on `dataDir`. */
+  readonly nats: Omit<ConfigFileNats, 'dataDir'>;
+  /** Absolute. */
+  readonly dataDir: string;
+  /** Undefined: the host's name. */
+  readonly nodeId: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
+  /** The file that was read, or null. */
+  readonly file: LoadedConfig | null;
+  /** Every setting with where it comes from, secrets included. */
+  readonly list: readonly Setting[];
+}
+
+const defaultDataDir = '.cabinet';
+
+/**
+ * The settings in force: defaults, then the file, then the environment, then flags.
+ *
+ * @throws EngineError `CONFIG_INVALID` that says where the value comes from
+ */
+export function resolveSettings(sources: {
+  readonly flags: SettingFlags;
+  readonly environment: EnvironmentSettings;
+  readonly file: LoadedConfig | null;
+  readonly workingFolder: string;
+}): Settings {
+  const { flags, environment, file, workingFolder } = sources;
+  const fileNats: ConfigFileNats = file?.config.nats ?? {};
+  const fileFolder = file?.folder ?? workingFolder;
+  const pick = (name: string, candidates: Candidates, fallback?: unknown): Setting =>
+    pickSetting(name, { ...candidates, filePath: file?.path, fallback });
+  const inFileFolder = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(fileFolder, path);
+  const inWorkingFolder = (path: string | undefined): string | undefined =>
+    path === undefined ? undefined : resolve(workingFolder, path);
+
+  const servers = pick('nats.servers', {
+    flag: ['--nats', flags.nats],
+    env: ['NATS_URL', environment.natsUrl],
+    file: fileNats.servers,
+  });
+  const credentialsFile = pick('nats.credentialsFile', {
+    flag: ['--creds', inWorkingFolder(flags.creds)],
+    env: ['NATS_CREDS', inWorkingFolder(environment.natsCredentialsFile)],
+    file: inFileFolder(fileNats.credentialsFile),
+  });
+  const dataDir = pick(
+    'nats.dataDir',
+    {
+      flag: ['--data-dir', inWorkingFolder(flags.dataDir)],
+      env: ['CABINET_DATA_DIR', inWorkingFolder(environment.dataDir)],
+      file: inFileFolder(fileNats.dataDir),
+    },
+    resolve(workingFolder, defaultDataDir),
+  );
+  const onlyInFile = (
+    [
+      'token',
+      'user',
+      'pass',
+      'credentials',
+      'nkeySeed',
+      'tls',
+      'inboxPrefix',
+      'connectTimeoutMs',
+      'monitorUrls',
+    ] as const
+  ).map((key) => pick(`nats.${key}`, { file: fileNats[key] }));
+  const nodeId = pick('nodeId', {
+    flag: ['--node-id', flags.nodeId],
+    env: ['CABINET_NODE_ID', environment.nodeId],
+    file: file?.config.nodeId,
+  });
+  const logLevel = pick(
+    'logLevel',
+    { flag: ['--log-level', flags.logLevel], env: ['CABINET_LOG_LEVEL', environment.logLevel] },
+    'info',
+  );
+  const logFormat = pick(
+    'logFormat',
+    { flag: ['--log-format', flags.logFormat], env: ['CABINET_LOG_FORMAT', environment.logFormat] },
+    'auto',
+  );
+  const engine = pickEngine(sources);
+  const list = [servers, credentialsFile, dataDir, ...onlyInFile, nodeId, logLevel, logFormat, ...engine];
+  const nats = Object.fromEntries(
+    [servers, credentialsFile, ...onlyInFile].map(({ name, value }) => [name.slice('nats.'.length), value]),
+  ) as Settings['nats'];
+  return {
+    engine: resolveEngine(engine),
+    nats,
+    dataDir: dataDir.value as string,
+    nodeId: nodeId.value as string | undefined,
+    logLevel: logLevel.value as LogLevel,
+    logFormat: logFormat.value as LogFormat,
+    file,
+    list,
+  };
+}
+
+/** Where a value comes from, in words: `default`, `file …`, `env NATS_URL`, `flag --nats`. */
+export function describeSource({ kind, name }: SettingSource): string {
+  return name === null ? kind : `${kind} ${name}`;
+}
+
+interface Candidates {
+  readonly flag?: readonly [name: string, value: unknown];
+  readonly env?: readonly [name: string, value: unknown];
+  readonly file?: unknown;
+}
+
+function pickSetting(
+  name: string,
+  from: Candidates & { readonly filePath: string | undefined; readonly fallback: unknown },
+): Setting {
+  const [flagName, flagValue] = from.flag ?? [null, undefined];
+  if (flagValue !== undefined) return { name, value: flagValue, source: { kind: 'flag', name: flagName } };
+  const [variable, environmentValue] = from.env ?? [null, undefined];
+  if (environmentValue !== undefined) return { name, value: environmentValue, source: { kind: 'env', name: variable } };
+  if (from.file !== undefined) return { name, value: from.file, source: { kind: 'file', name: from.filePath ?? null } };
+  return { name, value: from.fallback, source: { kind: 'default', name: null } };
+}
+
+/** Every engine setting, and what a file says beyond them, for `resolveConfig` to refuse. */
+function pickEngine(sources: Parameters<typeof resolveSettings>[0]): readonly Setting[] {
+  const { flags, environment, file } = sources;
+  const fileEngine: Readonly<Record<string, unknown>> = file?.config.engine ?? {};
+  const names = new Set([...Object.keys(configDefaults), ...Object.keys(fileEngine)]);
+  return [...names].map((name) =>
+    pickSetting(`engine.${name}`, {
+      ...(name === 'namespace' ? { flag: ['--namespace', flags.namespace] as const } : {}),
+      env: [variableOf(name), environment.config[name as keyof EngineConfig]],
+      file: fileEngine[name],
+      filePath: file?.path,
+      fallback: configDefaults[name as keyof EngineConfig],
+    }),
+  );
+}
+
+function resolveEngine(settings: readonly Setting[]): EngineConfig {
+  const nameOf = (setting: Setting): string => setting.name.slice('engine.'.length);
+  try {
+    return resolveConfig(Object.fromEntries(settings.map((setting) => [nameOf(setting), setting.value])));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    const guilty = settings.find((setting) => nameOf(setting) === error.field);
+    if (guilty === undefined || guilty.source.kind === 'default') throw error;
+    const source = describeSource(guilty.source);
+    throw new EngineError(error.code, `${error.message}, got ${error.got ?? 'nothing'}`, {
+      field: error.field,
+      limit: error.limit,
+      got: error.got,
+      hint: `it comes from ${source}`,
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,122 @@
+import type { Command } from 'commander';
+import type { Client, Controlled, ControlOptions } from '../client.ts';
+import type { EngineError } from '../core/errors.ts';
+import type { TaskCommandName } from '../core/task-view.ts';
+import { errorLine, toCliError } from './cli-error.ts';
+import { withCluster } from './cluster.ts';
+import type { CliContext } from './context.ts';
+import { exitCodes } from './exit-codes.ts';
+import {
+  addClusterOptions,
+  addExamples,
+  addNoteOptions,
+  addOutputOptions,
+  type ClusterOptions,
+  type OutputOptions,
+} from './options.ts';
+import { formatTable } from './table.ts';
+import { showView } from './view.ts';
+
+/** Options of a command to tasks. */
+export interface ControlCommandOptions extends ClusterOptions, OutputOptions {
+  readonly by?: string;
+  readonly reason?: string;
+  readonly commandId?: string;
+}
+
+/** What became of a command to one of several tasks. */
+export type ControlOutcome = Controlled | { readonly taskId: string; readonly error: EngineError };
+
+const descriptions = {
+  pause: 'hold tasks before their next start; a running stage finishes first',
+  resume: 'let held tasks go on',
+  cancel: 'end tasks; what a running driver returns is dropped',
+  redrive: 'send dead letters, or tasks whose outcome is unknown, back to work',
+} as const satisfies Partial<Record<TaskCommandName, string>>;
+
+/** `cabinet task pause`, `resume`, `cancel` and `redrive`. */
+export function addTaskControls(parent: Command, context: CliContext): void {
+  for (const [name, description] of Object.entries(descriptions)) {
+    const verb = name as keyof typeof descriptions;
+    const command = parent
+      .command(`${verb} <task-ids...>`)
+      .description(description)
+      .option('--command-id <id>', 'name of this command: a repeat with it has no further effect')
+      .action(async (taskIds: readonly string[], options: ControlCommandOptions) => {
+        await controlTasks(context, options, taskIds, (client, taskId, control) => client[verb](taskId, control));
+      });
+    addControlOptions(command);
+    addExamples(command, `cabinet task ${verb} card-42 --reason "asked by support"`);
+  }
+}
+
+/** Adds what every command has that changes tasks. */
+export function addControlOptions(command: Command): Command {
+  return addOutputOptions(addClusterOptions(addNoteOptions(command)));
+}
+
+/**
+ * Commands each of the tasks and shows what became of it. A single one's refusal is thrown; of several, each refusal is
+ * told, and the exit code is 1.
+ */
+export async function controlTasks(
+  context: CliContext,
+  options: ControlCommandOptions,
+  taskIds: readonly string[],
+  control: (client: Client, taskId: string, options: ControlOptions) => Promise<Controlled>,
+): Promise<void> {
+  const { by, reason, commandId } = options;
+  await withCluster(context, options, async ({ client, deadlineMs }) => {
+    const outcomes = await Promise.all(
+      taskIds.map(async (taskId): Promise<ControlOutcome> => {
+        try {
+          return await control(client, taskId, { by, reason, commandId, deadlineMs });
+        } catch (error) {
+          if (taskIds.length === 1) throw error;
+          return { taskId, error: toCliError(error) };
+        }
+      }),
+    );
+    // One task asked for by its id is one document.
+    if (taskIds.length === 1) showAs(context, options, outcomes, ([document]) => document);
+    else showOutcomes(context, options, outcomes);
+  });
+}
+
+/** Shows what became of commands to tasks, in JSON as a list; refusals set the exit code 1. */
+export function showOutcomes(context: CliContext, options: OutputOptions, outcomes: readonly ControlOutcome[]): void {
+  showAs(context, options, outcomes, (documents) => documents);
+}
+
+function showAs(
+  context: CliContext,
+  options: OutputOptions,
+  outcomes: readonly ControlOutcome[],
+  documentOf: (documents: readonly unknown[]) => unknown,
+): void {
+  const done = outcomes.flatMap((outcome) => ('error' in outcome ? [] : [outcome]));
+  const documents = outcomes.map((outcome) =>
+    'error' in outcome ? { taskId: outcome.taskId, error: outcome.error.toReport() } : outcome,
+  );
+  showView(context, options.output, {
+    document: documentOf(documents),
+    items: documents,
+    text: ({ paint, width }) =>
+      done.length === 0
+        ? ''
+        : formatTable(
+            [
+              { title: 'TASK', value: ({ taskId }) => taskId },
+              { title: 'STATE', value: ({ state }) => state },
+              { title: '', value: ({ repeated }) => (repeated ? 'had taken effect before' : '') },
+            ],
+            done,
+            { paint, width },
+          ),
+  });
+  for (const outcome of outcomes) {
+    if (!('error' in outcome)) continue;
+    context.terminal.note(`${outcome.taskId}: ${errorLine(outcome.error)}`);
+    context.exitCode = exitCodes.failed;
+  }
+}

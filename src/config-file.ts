@@ -1,0 +1,147 @@
+import type { EngineConfig } from './core/config.ts';
+import { EngineError } from './core/errors.ts';
+import type { NodeNatsOptions } from './node.ts';
+import type { PipelineDefinition } from './pipeline/definition.ts';
+
+/** The NATS part of a configuration file: where the server is, or where the engine's own keeps its data. */
+export interface ConfigFileNats extends NodeNatsOptions {
+  /** A `.creds` file, in place of its contents in `credentials`. Relative to the configuration file. */
+  readonly credentialsFile?: string | undefined;
+}
+
+/** What a `cabinet.config` file exports by default. */
+export interface CabinetConfig {
+  /** At least one; of a pipeline that still has tasks of older versions, those versions too. */
+  readonly pipelines: readonly PipelineDefinition[];
+  /** The integrations that drivers see as `ctx.ports`. */
+  readonly ports?: Readonly<Record<string, unknown>> | undefined;
+  readonly engine?: Partial<EngineConfig> | undefined;
+  readonly nats?: ConfigFileNats | undefined;
+  /** The host's name when left out. */
+  readonly nodeId?: string | undefined;
+}
+
+/** A checked configuration file. `pipelines` is empty only in a JSON file, which cannot hold definitions. */
+export type CheckedConfig = CabinetConfig;
+
+/** The configuration as it is; gives an editor its types. */
+export function defineConfig(config: CabinetConfig): CabinetConfig {
+  return config;
+}
+
+const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId']);
+const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
+  'servers',
+  'monitorUrls',
+  'dataDir',
+  'token',
+  'user',
+  'pass',
+  'credentials',
+  'credentialsFile',
+  'nkeySeed',
+  'tls',
+  'inboxPrefix',
+  'connectTimeoutMs',
+]);
+const natsTextKeys = ['dataDir', 'token', 'user', 'pass', 'credentials', 'credentialsFile', 'nkeySeed'] as const;
+
+/**
+ * What a configuration file holds, checked. Settings of `engine` are checked where all sources come together.
+ *
+ * @param path - of the file, for messages
+ * @throws EngineError `CONFIG_INVALID` that names the file and the path within it
+ */
+export function checkConfig(value: unknown, path: string): CheckedConfig {
+  const isJson = path.endsWith('.json');
+  const config = asObject(value, path, isJson ? 'the file' : 'the default export');
+  refuseUnknownKeys(config, configKeys, path, '');
+  const pipelines = isJson ? checkNoPipelines(config, path) : checkPipelines(config['pipelines'], path);
+  if (config['ports'] !== undefined) asObject(config['ports'], path, 'ports');
+  if (config['engine'] !== undefined) asObject(config['engine'], path, 'engine');
+  if (config['nats'] !== undefined) checkNats(asObject(config['nats'], path, 'nats'), path);
+  if (config['nodeId'] !== undefined) checkText(config['nodeId'], path, 'nodeId');
+  return { ...(config as Omit<CheckedConfig, 'pipelines'>), pipelines };
+}
+
+function checkNoPipelines(config: Readonly<Record<string, unknown>>, path: string): readonly PipelineDefinition[] {
+  if (config['pipelines'] === undefined) return [];
+  throw invalid(path, 'pipelines', 'cannot stand in a JSON file', undefined, moduleHint);
+}
+
+const moduleHint = 'pipelines are code: name the file cabinet.config.mjs and export defineConfig({ pipelines: [...] })';
+
+function checkPipelines(value: unknown, path: string): readonly PipelineDefinition[] {
+  if (value === undefined) throw invalid(path, 'pipelines', 'is missing', undefined, 'list at least one definition');
+  if (!Array.isArray(value)) throw invalid(path, 'pipelines', 'must be a list of definitions', kindOf(value));
+  if (value.length === 0) throw invalid(path, 'pipelines', 'is empty', undefined, 'list at least one definition');
+  value.forEach((item: unknown, index) => {
+    if (isDefinition(item)) return;
+    const hint = 'each item is what definePipeline({ … }) returns';
+    throw invalid(path, `pipelines[${index}]`, `is not a pipeline definition`, kindOf(item), hint);
+  });
+  return value as readonly PipelineDefinition[];
+}
+
+// By shape, not by class: the file may have got its definitions from another copy of this package.
+function isDefinition(value: unknown): value is PipelineDefinition {
+  if (typeof value !== 'object' || value === null) return false;
+  const { name, version, fingerprint, stages, machine, plan, stage } = value as Partial<PipelineDefinition>;
+  return (
+    typeof name === 'string' &&
+    typeof version === 'number' &&
+    typeof fingerprint === 'string' &&
+    Array.isArray(stages) &&
+    typeof machine === 'object' &&
+    typeof plan === 'object' &&
+    typeof stage === 'function'
+  );
+}
+
+function checkNats(nats: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(nats, natsKeys, path, 'nats.');
+  for (const key of natsTextKeys) if (nats[key] !== undefined) checkText(nats[key], path, `nats.${key}`, isSecret(key));
+  for (const key of ['servers', 'monitorUrls'] as const) checkUrls(nats[key], path, `nats.${key}`);
+}
+
+function isSecret(key: string): boolean {
+  return ['token', 'pass', 'credentials', 'nkeySeed'].includes(key);
+}
+
+function checkUrls(value: unknown, path: string, field: string): void {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return;
+  const isList =
+    Array.isArray(value) && value.length > 0 && value.every((url) => typeof url === 'string' && url !== '');
+  // Not echoed: a URL may hold a password.
+  if (!isList) throw invalid(path, field, 'must be a URL or a list of URLs', kindOf(value));
+}
+
+function checkText(value: unknown, path: string, field: string, isSecretText = false): void {
+  if (typeof value === 'string' && value !== '') return;
+  throw invalid(path, field, 'must be text that is not empty', isSecretText ? kindOf(value) : value);
+}
+
+function asObject(value: unknown, path: string, field: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw invalid(path, field, 'must be an object', kindOf(value));
+}
+
+function refuseUnknownKeys(
+  object: Readonly<Record<string, unknown>>,
+  known: ReadonlySet<string>,
+  path: string,
+  prefix: string,
+): void {
+  const unknown = Object.keys(object).find((key) => !known.has(key));
+  if (unknown === undefined) return;
+  throw invalid(path, `${prefix}${unknown}`, 'is not a setting', undefined, `known are ${[...known].join(', ')}`);
+}
+
+function invalid(path: string, field: string, problem: string, got?: unknown, hint?: string): EngineError {
+  return new EngineError('CONFIG_INVALID', `${path}: ${field} ${problem}`, { field, got, hint });
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'array' : typeof value;
+}
