@@ -1,10 +1,10 @@
 import { decideRetry } from '../core/backoff.ts';
 import type { EngineConfig } from '../core/config.ts';
-import { EngineError, unreachable } from '../core/errors.ts';
-import type { InterruptionDecision } from '../core/failures.ts';
+import { assert, EngineError, unreachable } from '../core/errors.ts';
+import type { Failure, InterruptionDecision } from '../core/failures.ts';
 import { unitHash } from '../core/hash.ts';
 import type { Epoch, Millis, StageName, TaskId } from '../core/ids.ts';
-import type { Completion, Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
+import type { CommandOrigin, Completion, Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
 import type { Reply } from '../core/replies.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import { legalCommands } from '../pipeline/machine-step.ts';
@@ -58,8 +58,9 @@ export function decide(state: TaskState | null, message: ActorMessage, ctx: Deci
       return command(state, message, ctx, 'redrive', (origin) => ({ type: 'task.redriven', origin }));
     case 'task.resolve': {
       const { resolution } = message;
-      return command(state, message, ctx, 'resolve', (origin) => ({
+      return command(state, message, ctx, 'resolve', (origin, current) => ({
         type: 'outcome.resolved',
+        ...attemptOf(current),
         by: 'operator',
         origin,
         resolution:
@@ -91,27 +92,28 @@ export function decide(state: TaskState | null, message: ActorMessage, ctx: Deci
       const current = stage === null ? null : currentStage(state, stage, 'backingOff');
       if (stage === null || current?.machine.control.dueAt !== message.dueAt)
         return straggler('the timer is not the current one');
-      return outcome(current, { type: 'retry.due', start: ctx.mayStart(ctx.definition.stage(stage)) }, ctx);
+      const attempt = current.machine.control.attempt + 1;
+      const start = ctx.mayStart(ctx.definition.stage(stage));
+      return outcome(current, { type: 'retry.due', stage, attempt, start }, ctx);
     }
     case 'lookup.answered': {
       const current = currentStage(state, message.stage, 'unknown');
       if (current === null) return straggler('the outcome is not unknown any more');
-      const { answer } = message;
+      const { stage, attempt, answer } = message;
+      if (current.machine.control.attempt !== attempt) return straggler('the attempt is not the current one');
       const resolution =
         answer.kind === 'done'
           ? { ...answer, kind: 'completed' as const, start: startsNext(answer, ctx, current) }
           : { kind: answer.kind };
-      return outcome(current, { type: 'outcome.resolved', by: 'lookup', resolution }, ctx);
+      return outcome(current, { type: 'outcome.resolved', stage, attempt, by: 'lookup', resolution }, ctx);
     }
     case 'owner.changed': {
       const stage = state === null ? null : positionOf(state.machine.value).stage;
       const current = stage === null ? null : currentStage(state, stage, 'running');
       if (stage === null || current === null) return straggler('no stage was running');
-      return outcome(
-        current,
-        { type: 'owner.changed', epoch: ctx.epoch, decision: interrupted(current, stage, ctx) },
-        ctx,
-      );
+      const { attempt } = current.machine.control;
+      const decision = interrupted(current, stage, ctx);
+      return outcome(current, { type: 'owner.changed', stage, attempt, epoch: ctx.epoch, decision }, ctx);
     }
     case 'actor.quarantine':
       if (state === null || isFinished(state)) return straggler('the task has ended');
@@ -162,7 +164,7 @@ function command(
   message: OperatorCommand,
   ctx: DecideContext,
   name: 'pause' | 'resume' | 'cancel' | 'redrive' | 'resolve',
-  toEvent: (origin: ReturnType<typeof originOf>) => TaskEvent,
+  toEvent: (origin: CommandOrigin, state: TaskState) => TaskEvent,
 ): Decision {
   if (state === null) return rejected(taskNotFound(ctx.taskId));
   const recorded = state.commands.find((known) => known.commandId === message.commandId);
@@ -178,7 +180,7 @@ function command(
       }),
     );
   }
-  return move(state, toEvent(originOf(message)), ctx, (to) => ({
+  return move(state, toEvent(originOf(message), state), ctx, (to) => ({
     kind: 'done',
     taskId: state.taskId,
     state: to,
@@ -238,11 +240,22 @@ function settled(
 
 function interrupted(state: TaskState, stage: StageName, ctx: DecideContext): InterruptionDecision {
   const spec = ctx.definition.stage(stage);
-  if (state.machine.control.interruptions + 1 > ctx.config.maxInterruptions) {
-    return { kind: 'deadLetter', reason: 'interruptedTooOften' };
+  const interruptions = state.machine.control.interruptions + 1;
+  if (interruptions > ctx.config.maxInterruptions) {
+    return { kind: 'deadLetter', reason: 'interruptedTooOften', failure: interruptedTooOften(stage, interruptions) };
   }
   if (spec.driver.lookup !== undefined) return { kind: 'lookup' };
   return spec.effect === 'atMostOnce' ? { kind: 'park' } : { kind: 'rerun' };
+}
+
+/** The failure that a stage is dead-lettered with when its owners died under it too often: no attempt of it failed. */
+function interruptedTooOften(stage: StageName, interruptions: number): Failure {
+  return {
+    class: 'interrupted',
+    code: 'INTERRUPTED_TOO_OFTEN',
+    name: 'Interruption',
+    message: `stage ${stage} was running at ${interruptions} losses of its owner`,
+  };
 }
 
 function startsNext(
@@ -264,19 +277,20 @@ function currentStage(
   return position.stage === stage && position.status === status ? state : null;
 }
 
-function originOf(message: {
-  readonly commandId: TaskEventOrigin['commandId'];
-  readonly by?: string;
-  readonly reason?: string;
-}): TaskEventOrigin {
+/** The attempt that the task is at, or was at when it ended. */
+function attemptOf(state: TaskState): { readonly stage: StageName; readonly attempt: number } {
+  const last = state.stages.at(-1);
+  assert(last !== undefined, () => `task ${state.taskId}: has come to no stage`);
+  return { stage: last.stage, attempt: state.machine.control.attempt };
+}
+
+function originOf(message: CommandOrigin): CommandOrigin {
   return {
     commandId: message.commandId,
     ...(message.by === undefined ? {} : { by: message.by }),
     ...(message.reason === undefined ? {} : { reason: message.reason }),
   };
 }
-
-type TaskEventOrigin = Extract<TaskEvent, { type: 'task.paused' }>['origin'];
 
 function notAllowed(state: TaskState | null, reason: string, ctx: DecideContext): EngineError {
   if (state === null) return taskNotFound(ctx.taskId);

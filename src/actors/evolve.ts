@@ -1,5 +1,4 @@
 import { assert, EngineError, unreachable } from '../core/errors.ts';
-import type { Failure } from '../core/failures.ts';
 import type { CommandOrigin, Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
 import type { Millis, StageName, TaskId } from '../core/ids.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
@@ -29,7 +28,12 @@ export function evolve(input: {
   const moved = step(definition, before, { ...event, at });
   if (moved.kind === 'refused') return moved;
   const next = fold(input, moved.state);
-  return { kind: 'moved', state: next, record: { task: taskId, seq: next.seq, at, event, to: moved.state.value } };
+  const { seq, pipeline, version } = next;
+  return {
+    kind: 'moved',
+    state: next,
+    record: { task: taskId, seq, at, event, to: moved.state.value, pipeline, version },
+  };
 }
 
 /**
@@ -92,7 +96,7 @@ function fold(
         at,
       );
     case 'retry.due':
-      return withCurrentStage(next, (progress) =>
+      return withStage(next, event.stage, (progress) =>
         event.start ? startedAt(progress, at) : { ...progress, status: 'queued' },
       );
     case 'task.paused':
@@ -106,9 +110,9 @@ function fold(
         endedAt: null,
       };
     case 'outcome.resolved':
-      return resolved(next, event, stageBefore(input), at);
+      return resolved(next, event, at);
     case 'owner.changed':
-      return interrupted(next, event, stageBefore(input), at);
+      return interrupted(next, event, at);
     case 'task.quarantined':
       return endIfDead({ ...next, failure: event.failure }, at);
     default:
@@ -199,13 +203,8 @@ function leave(
   return enter({ ...ended, outputs: { ...state.outputs, [stage]: result.output } }, continuation, at);
 }
 
-function resolved(
-  state: TaskState,
-  event: Extract<TaskEvent, { type: 'outcome.resolved' }>,
-  stage: StageName,
-  at: Millis,
-): TaskState {
-  const { resolution } = event;
+function resolved(state: TaskState, event: Extract<TaskEvent, { type: 'outcome.resolved' }>, at: Millis): TaskState {
+  const { stage, resolution } = event;
   switch (resolution.kind) {
     case 'completed':
       return leave(state, stage, resolution, at);
@@ -219,29 +218,14 @@ function resolved(
   }
 }
 
-function interrupted(
-  state: TaskState,
-  event: Extract<TaskEvent, { type: 'owner.changed' }>,
-  stage: StageName,
-  at: Millis,
-): TaskState {
+function interrupted(state: TaskState, event: Extract<TaskEvent, { type: 'owner.changed' }>, at: Millis): TaskState {
+  const { stage, decision } = event;
   const counted = withStage(state, stage, (progress) => ({
     ...progress,
     status: statusNow(state),
     interruptions: progress.interruptions + 1,
   }));
-  if (event.decision.kind !== 'deadLetter') return counted;
-  return endIfDead({ ...counted, failure: interruptedTooOften(state.machine.control.interruptions) }, at);
-}
-
-/** The failure that a stage is dead-lettered with when its owners died under it too often. */
-function interruptedTooOften(interruptions: number): Failure {
-  return {
-    class: 'interrupted',
-    code: 'INTERRUPTED_TOO_OFTEN',
-    name: 'Interruption',
-    message: `the stage was running at ${interruptions} losses of its owner`,
-  };
+  return decision.kind === 'deadLetter' ? endIfDead({ ...counted, failure: decision.failure }, at) : counted;
 }
 
 function endIfDead(state: TaskState, at: Millis): TaskState {

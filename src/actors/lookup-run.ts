@@ -19,7 +19,7 @@ export async function runLookup(
   signal: AbortSignal,
   onOutcome: (outcome: Outcome) => void,
 ): Promise<void> {
-  const { spec, taskId } = job;
+  const { spec, taskId, attempt } = job;
   for (let asked = 1; asked <= spec.retry.maxAttempts; asked += 1) {
     const answer = await ask(job, deps, signal).catch((thrown: unknown) => {
       deps.logger.warn({ taskId, stage: spec.name, asked, err: asError(thrown) }, 'a lookup failed');
@@ -27,7 +27,7 @@ export async function runLookup(
     });
     if (signal.aborted) return;
     if (answer !== null) {
-      onOutcome({ type: 'lookup.answered', stage: spec.name, answer });
+      onOutcome({ type: 'lookup.answered', stage: spec.name, attempt, answer });
       return;
     }
     if (asked < spec.retry.maxAttempts) {
@@ -35,7 +35,7 @@ export async function runLookup(
       if (signal.aborted) return;
     }
   }
-  onOutcome({ type: 'lookup.answered', stage: spec.name, answer: { kind: 'unknown' } });
+  onOutcome({ type: 'lookup.answered', stage: spec.name, attempt, answer: { kind: 'unknown' } });
 }
 
 async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): Promise<Answer> {

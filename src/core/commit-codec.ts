@@ -1,5 +1,6 @@
 import { Packr } from 'msgpackr';
-import { EngineError } from './errors.ts';
+import { EngineError, showValue } from './errors.ts';
+import { commitShape } from './record-shapes.ts';
 import type { Commit, TaskRecord } from './records.ts';
 
 /** The commit format this build writes; it reads no other. */
@@ -35,9 +36,9 @@ export function assembleCommit(head: Omit<Commit, 'records'>, encodedRecords: re
 }
 
 /**
- * The commit in a journal message.
+ * The commit in a journal message, its records checked as far as replay and projections rely on them.
  *
- * @throws EngineError `RECORD_CORRUPT` for bytes that are no commit of this format
+ * @throws EngineError `RECORD_CORRUPT` for bytes that are no commit of this format, with the path of what is wrong
  */
 export function decodeCommit(bytes: Uint8Array): Commit {
   let value: unknown;
@@ -46,16 +47,17 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   } catch (error) {
     throw new EngineError('RECORD_CORRUPT', 'journal message is not MessagePack', { cause: error });
   }
-  const commit = value as Partial<Commit> | null;
-  if (typeof commit !== 'object' || commit === null || !Array.isArray(commit.records)) {
+  if (typeof value !== 'object' || value === null || !('format' in value)) {
     throw new EngineError('RECORD_CORRUPT', 'journal message is not a commit');
   }
-  if (commit.format !== commitFormat) {
-    throw new EngineError('RECORD_CORRUPT', `commit format ${String(commit.format)} is not supported`, {
+  if (value.format !== commitFormat) {
+    throw new EngineError('RECORD_CORRUPT', `commit format ${showValue(value.format)} is not supported`, {
       field: 'format',
       limit: String(commitFormat),
-      got: commit.format,
+      got: value.format,
     });
   }
-  return commit as Commit;
+  const problem = commitShape(value);
+  if (problem !== null) throw new EngineError('RECORD_CORRUPT', `commit${problem}`);
+  return value as Commit;
 }

@@ -26,6 +26,9 @@ export type FailureClass =
 /** Classes that no policy may retry: a repeat cannot help, or would hide a bug. */
 export const neverRetriedClasses: readonly FailureClass[] = ['fatal', 'contract', 'interrupted', 'poison'];
 
+/** Classes that do not tell whether the effect happened: an `atMostOnce` stage may not retry them. */
+export const uncertainClasses: readonly FailureClass[] = ['timeout', 'heartbeatTimeout', 'unexpected'];
+
 /** One failed attempt, as it is recorded. */
 export interface Failure {
   readonly class: FailureClass;
@@ -62,4 +65,4 @@ export type InterruptionDecision =
   | { readonly kind: 'lookup' }
   /** Park in `unknown` until an operator decides: the stage is `atMostOnce`. */
   | { readonly kind: 'park' }
-  | { readonly kind: 'deadLetter'; readonly reason: 'interruptedTooOften' };
+  | { readonly kind: 'deadLetter'; readonly reason: 'interruptedTooOften'; readonly failure: Failure };

@@ -94,6 +94,7 @@ export type Outcome =
   | {
       readonly type: 'lookup.answered';
       readonly stage: StageName;
+      readonly attempt: number;
       readonly answer:
         ({ readonly kind: 'done' } & Completion) | { readonly kind: 'notDone' } | { readonly kind: 'unknown' };
     }

@@ -77,22 +77,30 @@ export type TaskEvent =
       readonly failure: Failure;
       readonly decision: RetryDecision;
     }
-  /** A backoff is over. `start`: the attempt starts with this record, else the stage queues for a slot. */
-  | { readonly type: 'retry.due'; readonly start: boolean }
+  /** A backoff is over. `start`: the attempt starts with this record, else the stage queues for a slot and it starts later. */
+  | { readonly type: 'retry.due'; readonly stage: StageName; readonly attempt: number; readonly start: boolean }
   | { readonly type: 'task.paused'; readonly origin: CommandOrigin }
   | { readonly type: 'task.resumed'; readonly origin: CommandOrigin }
   | { readonly type: 'task.canceled'; readonly origin: CommandOrigin }
   /** An operator sends a dead letter, or an unknown outcome, back to work: a fresh budget, the same key. */
   | { readonly type: 'task.redriven'; readonly origin: CommandOrigin }
-  /** The unknown outcome of an interrupted stage is known, from the driver's lookup or from an operator. */
+  /** The unknown outcome of an interrupted attempt is known, from the driver's lookup or from an operator. */
   | {
       readonly type: 'outcome.resolved';
+      readonly stage: StageName;
+      readonly attempt: number;
       readonly by: 'lookup' | 'operator';
       readonly resolution: Resolution;
       readonly origin?: CommandOrigin;
     }
-  /** The shard has a new owner while the stage was running (DESIGN §7.3). */
-  | { readonly type: 'owner.changed'; readonly epoch: Epoch; readonly decision: InterruptionDecision }
+  /** The shard has a new owner while the attempt was running (DESIGN §7.3). */
+  | {
+      readonly type: 'owner.changed';
+      readonly stage: StageName;
+      readonly attempt: number;
+      readonly epoch: Epoch;
+      readonly decision: InterruptionDecision;
+    }
   /** The task crashed its actor too often and is put aside. */
   | { readonly type: 'task.quarantined'; readonly failure: Failure };
 
@@ -140,8 +148,8 @@ export interface TaskRecord {
    * The task's pipeline and version, for readers of the journal that hold no state of the task: events and dead letters
    * name them even when the submit is trimmed. Replay ignores them.
    */
-  readonly pipeline?: PipelineName;
-  readonly version?: number;
+  readonly pipeline: PipelineName;
+  readonly version: number;
 }
 
 /** A new owner's first append: from it on, the server refuses every append of the owner before. */

@@ -96,12 +96,13 @@ function checkStage(name: StageName, index: number, options: unknown): StageSpec
   const path = `stages.${name}`;
   const fields = checkObject(options, path, `${path}.`, stageFields);
   const timeoutMs = checkInteger(fields['timeoutMs'], `${path}.timeoutMs`, 1, maximumTimeoutMs);
+  const effect = checkOptional(fields['effect'], (value) => checkEffect(value, `${path}.effect`)) ?? 'idempotent';
   return {
     name,
     index,
     output: checkSchema(fields['output'], `${path}.output`),
     driver: checkDriver(fields['driver'], `${path}.driver`),
-    retry: checkRetry(fields['retry'], `${path}.retry`),
+    retry: checkRetry(fields['retry'], `${path}.retry`, effect),
     timeoutMs,
     heartbeatTimeoutMs: checkOptional(fields['heartbeatTimeoutMs'], (value) =>
       checkInteger(value, `${path}.heartbeatTimeoutMs`, 1, timeoutMs, `timeoutMs (${timeoutMs})`),
@@ -112,7 +113,7 @@ function checkStage(name: StageName, index: number, options: unknown): StageSpec
     concurrency: checkOptional(fields['concurrency'], (value) =>
       checkInteger(value, `${path}.concurrency`, 1, configRanges.maxRunningStages.most),
     ),
-    effect: checkOptional(fields['effect'], (value) => checkEffect(value, `${path}.effect`)) ?? 'idempotent',
+    effect,
     skip: checkOptional(fields['skip'], (value) => checkSkip(value, `${path}.skip`)),
     classify: checkOptional(
       fields['classify'],

@@ -1,16 +1,21 @@
 import { resolveRetryPolicy, retryDefaults, type RetryPolicy } from '../core/backoff.ts';
 import { EngineError } from '../core/errors.ts';
-import { neverRetriedClasses, type FailureClass } from '../core/failures.ts';
+import { neverRetriedClasses, uncertainClasses, type FailureClass } from '../core/failures.ts';
+import type { StageEffect } from './definition.ts';
 
 const retryFields: readonly string[] = ['maxAttempts', ...Object.keys(retryDefaults)];
 const failureClasses: readonly FailureClass[] = [...retryDefaults.retryOn, ...neverRetriedClasses];
 
+/** What a stage retries whose effect may happen at most once: failures that say that it did not happen. */
+const certainClasses = retryDefaults.retryOn.filter((failureClass) => !uncertainClasses.includes(failureClass));
+
 /**
  * A stage's retry policy, complete and finite, from whatever its author gave.
  *
+ * @param effect - an `atMostOnce` stage retries no failure after which its effect may have happened
  * @throws EngineError `RETRY_POLICY_INVALID` whose field is a path such as `stages.photos.retry.maxAttempts`
  */
-export function checkRetry(value: unknown, path: string): RetryPolicy {
+export function checkRetry(value: unknown, path: string, effect: StageEffect): RetryPolicy {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid(path, 'an object with maxAttempts: no stage is retried for ever', value);
   }
@@ -21,7 +26,23 @@ export function checkRetry(value: unknown, path: string): RetryPolicy {
   }
   const partial = Object.fromEntries(given) as Partial<RetryPolicy>;
   if (partial.retryOn !== undefined) checkClasses(partial.retryOn, `${path}.retryOn`);
-  return resolveRetryPolicy(partial as Partial<RetryPolicy> & Pick<RetryPolicy, 'maxAttempts'>, path);
+  const policy = resolveRetryPolicy(
+    {
+      ...(effect === 'atMostOnce' ? { retryOn: certainClasses } : {}),
+      ...(partial as Partial<RetryPolicy> & Pick<RetryPolicy, 'maxAttempts'>),
+    },
+    path,
+  );
+  if (effect === 'atMostOnce') checkCertain(policy.retryOn, `${path}.retryOn`);
+  return policy;
+}
+
+/** After these failures the effect may have happened: one more attempt could have it twice. */
+function checkCertain(retryOn: readonly FailureClass[], path: string): void {
+  const uncertain = retryOn.find((failureClass) => uncertainClasses.includes(failureClass));
+  if (uncertain === undefined) return;
+  const limit = `a list of ${certainClasses.join(', ')}: the stage is atMostOnce, and its effect may have happened`;
+  throw invalid(path, limit, uncertain);
 }
 
 function checkClasses(value: unknown, path: string): void {

@@ -21,7 +21,10 @@ export interface StageOptions<Input, Outputs, Output extends StandardSchemaV1, R
   readonly driver:
     | Driver<Input, Outputs, StandardSchemaV1.InferInput<Output>>
     | DriverFunction<Input, Outputs, StandardSchemaV1.InferInput<Output>>;
-  /** `maxAttempts` is required; the rest has the defaults of `retryDefaults`. */
+  /**
+   * `maxAttempts` is required; the rest has the defaults of `retryDefaults`. An `atMostOnce` stage retries only `retryable` and
+   * `rateLimited`: after any other failure its effect may have happened.
+   */
   readonly retry: Partial<RetryPolicy> & Pick<RetryPolicy, 'maxAttempts'>;
   /** Start to close of one attempt: 1 ms to 30 days. */
   readonly timeoutMs: number;

@@ -37,17 +37,16 @@ export const guards = {
     continuesInto(false, event, params),
 
   startsNextAttempt: (control: StageControl, event: MachineEventOf<'stage.started'>, params: StageParams) =>
-    event.attempt === control.attempt + 1 && event.stage === params.stage,
+    isNext(control, event, params),
 
   isCurrentAttempt: (control: StageControl, event: MachineEventOf<'stage.checkpointed'>, params: StageParams) =>
-    event.attempt === control.attempt && event.stage === params.stage,
+    isCurrent(control, event, params),
 
   completesInto: (
     control: StageControl,
     event: MachineEventOf<'stage.completed'>,
     params: ContinuationParams & StageParams,
-  ) =>
-    event.attempt === control.attempt && event.stage === params.stage && continuesInto(control.pausing, event, params),
+  ) => isCurrent(control, event, params) && continuesInto(control.pausing, event, params),
 
   /** The finite limit of retries is the machine's own: no record can lead past it, whoever decided it. */
   retriesWithinBudget: (
@@ -55,14 +54,13 @@ export const guards = {
     event: MachineEventOf<'stage.failed'>,
     params: StageParams & { readonly maxAttempts: number; readonly pausing: boolean },
   ) =>
+    isCurrent(control, event, params) &&
     event.decision.kind === 'retry' &&
-    event.attempt === control.attempt &&
-    event.stage === params.stage &&
     control.pausing === params.pausing &&
     attemptsUsed(control) < params.maxAttempts,
 
   givesUp: (control: StageControl, event: MachineEventOf<'stage.failed'>, params: StageParams) =>
-    event.decision.kind === 'deadLetter' && event.attempt === control.attempt && event.stage === params.stage,
+    isCurrent(control, event, params) && event.decision.kind === 'deadLetter',
 
   isPausing: (control: StageControl) => control.pausing,
 
@@ -72,21 +70,27 @@ export const guards = {
   interruptedWithinLimit: (
     control: StageControl,
     event: MachineEventOf<'owner.changed'>,
-    params: { readonly decisions: readonly InterruptionDecision['kind'][]; readonly pausing: boolean | null },
+    params: StageParams & {
+      readonly decisions: readonly InterruptionDecision['kind'][];
+      readonly pausing: boolean | null;
+    },
   ) =>
+    isCurrent(control, event, params) &&
     params.decisions.includes(event.decision.kind) &&
     (params.pausing === null || control.pausing === params.pausing) &&
     control.interruptions < maximumInterruptions,
 
-  interruptedTooOften: (_control: StageControl, event: MachineEventOf<'owner.changed'>) =>
-    event.decision.kind === 'deadLetter',
+  interruptedTooOften: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
+    isCurrent(control, event, params) && event.decision.kind === 'deadLetter',
 
-  staysUnknown: (_control: StageControl, event: MachineEventOf<'owner.changed'>) =>
-    event.decision.kind === 'lookup' || event.decision.kind === 'park',
+  staysUnknown: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
+    isCurrent(control, event, params) && (event.decision.kind === 'lookup' || event.decision.kind === 'park'),
 
-  startsAtOnce: (_control: StageControl, event: MachineEventOf<'retry.due'>) => event.start,
+  startsAtOnce: (control: StageControl, event: MachineEventOf<'retry.due'>, params: StageParams) =>
+    isNext(control, event, params) && event.start,
 
-  waitsForSlot: (_control: StageControl, event: MachineEventOf<'retry.due'>) => !event.start,
+  waitsForSlot: (control: StageControl, event: MachineEventOf<'retry.due'>, params: StageParams) =>
+    isNext(control, event, params) && !event.start,
 
   isNotDueYet: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
     control.dueAt !== null && control.dueAt > event.at,
@@ -94,14 +98,23 @@ export const guards = {
   isDue: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
     control.dueAt === null || control.dueAt <= event.at,
 
-  resolvesInto: (control: StageControl, event: MachineEventOf<'outcome.resolved'>, params: ContinuationParams) =>
-    event.resolution.kind === 'completed' && continuesInto(control.pausing, event.resolution, params),
+  resolvesInto: (
+    control: StageControl,
+    event: MachineEventOf<'outcome.resolved'>,
+    params: ContinuationParams & StageParams,
+  ) =>
+    isCurrent(control, event, params) &&
+    event.resolution.kind === 'completed' &&
+    continuesInto(control.pausing, event.resolution, params),
 
   resolvesAs: (
     control: StageControl,
     event: MachineEventOf<'outcome.resolved'>,
-    params: { readonly kind: Resolution['kind']; readonly pausing: boolean | null },
-  ) => event.resolution.kind === params.kind && (params.pausing === null || control.pausing === params.pausing),
+    params: StageParams & { readonly kind: Resolution['kind']; readonly pausing: boolean | null },
+  ) =>
+    isCurrent(control, event, params) &&
+    event.resolution.kind === params.kind &&
+    (params.pausing === null || control.pausing === params.pausing),
 } as const;
 
 /** The name of one of the {@link guards}. */
@@ -114,6 +127,20 @@ export type Guard = (control: StageControl, event: MachineEvent, params: unknown
 export function holdsBeforeEvent(name: GuardName | null, control: StageControl): boolean {
   if (name === 'isPausing' || name === 'isNotPausing') return guards[name](control);
   return true;
+}
+
+/** What an event says of the attempt that it is about. */
+export interface AttemptEvent {
+  readonly stage: StageName;
+  readonly attempt: number;
+}
+
+function isCurrent(control: StageControl, event: AttemptEvent, params: StageParams): boolean {
+  return event.attempt === control.attempt && event.stage === params.stage;
+}
+
+function isNext(control: StageControl, event: AttemptEvent, params: StageParams): boolean {
+  return event.attempt === control.attempt + 1 && event.stage === params.stage;
 }
 
 function continuesInto(pausing: boolean, continuation: Continuation, params: ContinuationParams): boolean {

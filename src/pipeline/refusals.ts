@@ -4,7 +4,13 @@ import type { Continuation } from '../core/records.ts';
 import { declaredContinuations } from './continuation.ts';
 import { attemptsUsed, type StageControl } from './control.ts';
 import type { StageSpec } from './definition.ts';
-import { maximumInterruptions, namesSkipped, type MachineEvent, type MachineEventOf } from './guards.ts';
+import {
+  maximumInterruptions,
+  namesSkipped,
+  type AttemptEvent,
+  type MachineEvent,
+  type MachineEventOf,
+} from './guards.ts';
 import type { StageStateName } from './stage-config.ts';
 import type { PlanNode } from './transition-plan.ts';
 
@@ -63,15 +69,16 @@ function explainInStage(place: Place, event: MachineEvent): string | null {
     case 'stage.started':
       return explainStart(place, event);
     case 'stage.checkpointed':
-      return explainOutcome(place, event);
+      return explainRunning(place, event);
     case 'stage.completed':
-      return explainOutcome(place, event) ?? explainContinuation(stages, stage.name, event);
+      return explainRunning(place, event) ?? explainContinuation(stages, stage.name, event);
     case 'stage.failed':
-      return explainOutcome(place, event) ?? explainDecision(place, event);
+      return explainRunning(place, event) ?? explainDecision(place, event);
     case 'retry.due':
-      return state === 'backingOff' ? null : 'no retry is waiting';
+      return state === 'backingOff' ? explainNext(place, event) : 'no retry is waiting';
     case 'outcome.resolved':
-      return state === 'unknown' ? explainResolution(place, event) : 'no outcome is unknown';
+      if (state !== 'unknown') return 'no outcome is unknown';
+      return explainCurrent(place, event) ?? explainResolution(place, event);
     case 'owner.changed':
       return explainOwnerChange(place, event);
     default:
@@ -95,19 +102,24 @@ function explainPause({ stage, state, control }: Place): string | null {
   }
 }
 
-function explainStart({ stage, state, control }: Place, event: MachineEventOf<'stage.started'>): string | null {
+function explainStart(place: Place, event: MachineEventOf<'stage.started'>): string | null {
+  const { stage, state, control } = place;
   if (state === 'running') return `${stage.name} runs already, attempt ${control.attempt}`;
   if (state !== 'queued') return `${stage.name} is not queued`;
+  return explainNext(place, event);
+}
+
+function explainNext({ stage, control }: Place, event: AttemptEvent): string | null {
   if (event.stage !== stage.name) return `stage ${showValue(event.stage)} is not the current one (${stage.name})`;
   if (event.attempt === control.attempt + 1) return null;
   return `attempt ${showValue(event.attempt)} is not the next one (${control.attempt + 1})`;
 }
 
-function explainOutcome(
-  { stage, state, control }: Place,
-  event: MachineEventOf<'stage.checkpointed' | 'stage.completed' | 'stage.failed'>,
-): string | null {
-  if (state !== 'running') return 'no stage is running';
+function explainRunning(place: Place, event: AttemptEvent): string | null {
+  return place.state === 'running' ? explainCurrent(place, event) : 'no stage is running';
+}
+
+function explainCurrent({ stage, control }: Place, event: AttemptEvent): string | null {
   if (event.stage !== stage.name) return `stage ${showValue(event.stage)} is not the current one (${stage.name})`;
   if (event.attempt === control.attempt) return null;
   return `attempt ${showValue(event.attempt)} is not the current one (${control.attempt})`;
@@ -128,6 +140,8 @@ function explainDecision({ stage, control }: Place, event: MachineEventOf<'stage
 function explainOwnerChange(place: Place, event: MachineEventOf<'owner.changed'>): string | null {
   const { state, stage, control } = place;
   if (state !== 'running' && state !== 'unknown') return 'no stage was running';
+  const stale = explainCurrent(place, event);
+  if (stale !== null) return stale;
   switch (event.decision.kind) {
     case 'lookup':
     case 'park':

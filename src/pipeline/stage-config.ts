@@ -52,12 +52,12 @@ export function stageConfig(id: string, stages: readonly StageSpec[], stage: Sta
           'task.paused': { guard: { type: 'isNotPausing' }, actions: named('askPause') },
           'task.resumed': { guard: { type: 'isPausing' }, actions: named('dropPause') },
           'owner.changed': [
-            interrupted('queued', ['rerun'], false, ['countInterruption']),
-            interrupted('held', ['rerun'], true, ['countInterruption', 'dropPause']),
-            interrupted('unknown', ['lookup', 'park'], null, ['countInterruption']),
+            interrupted(stage, 'queued', ['rerun'], false, ['countInterruption']),
+            interrupted(stage, 'held', ['rerun'], true, ['countInterruption', 'dropPause']),
+            interrupted(stage, 'unknown', ['lookup', 'park'], null, ['countInterruption']),
             {
               target: deadLettered,
-              guard: { type: 'interruptedTooOften' },
+              guard: { type: 'interruptedTooOften', params },
               actions: named('countInterruption', 'settle'),
             },
           ],
@@ -66,8 +66,8 @@ export function stageConfig(id: string, stages: readonly StageSpec[], stage: Sta
       backingOff: {
         on: {
           'retry.due': [
-            { target: 'running', guard: { type: 'startsAtOnce' }, actions: named('startAttempt') },
-            { target: 'queued', guard: { type: 'waitsForSlot' }, actions: named('queueAgain') },
+            { target: 'running', guard: { type: 'startsAtOnce', params }, actions: named('startAttempt') },
+            { target: 'queued', guard: { type: 'waitsForSlot', params }, actions: named('queueAgain') },
           ],
           'task.paused': { target: 'held', actions: named('dropPause') },
         },
@@ -83,13 +83,16 @@ export function stageConfig(id: string, stages: readonly StageSpec[], stage: Sta
       unknown: {
         on: {
           'outcome.resolved': [
-            ...goingOn(id, stages, stage, 'resolvesInto', {}),
-            resolved('queued', { kind: 'notDone', pausing: false }, ['keep']),
-            resolved('held', { kind: 'notDone', pausing: true }, ['dropPause']),
-            resolved(deadLettered, { kind: 'failed', pausing: null }, ['settle']),
-            { guard: { type: 'resolvesAs', params: { kind: 'unknown', pausing: null } }, actions: named('keep') },
+            ...goingOn(id, stages, stage, 'resolvesInto', params),
+            resolved('queued', { ...params, kind: 'notDone', pausing: false }, ['keep']),
+            resolved('held', { ...params, kind: 'notDone', pausing: true }, ['dropPause']),
+            resolved(deadLettered, { ...params, kind: 'failed', pausing: null }, ['settle']),
+            {
+              guard: { type: 'resolvesAs', params: { ...params, kind: 'unknown', pausing: null } },
+              actions: named('keep'),
+            },
           ],
-          'owner.changed': { guard: { type: 'staysUnknown' }, actions: named('keep') },
+          'owner.changed': { guard: { type: 'staysUnknown', params }, actions: named('keep') },
           'task.redriven': { target: 'queued', actions: named('redrive') },
         },
       },
@@ -114,6 +117,7 @@ function goingOn(
 }
 
 function interrupted(
+  { name }: StageSpec,
   target: string,
   decisions: readonly string[],
   pausing: boolean | null,
@@ -121,7 +125,7 @@ function interrupted(
 ): TransitionConfig {
   return {
     target,
-    guard: { type: 'interruptedWithinLimit', params: { decisions, pausing } },
+    guard: { type: 'interruptedWithinLimit', params: { stage: name, decisions, pausing } },
     actions: named(...actions),
   };
 }

@@ -130,14 +130,6 @@ function sourceOf(namespace: string, shard: ShardId): string {
   return `/${namespace}/shards/${shard}`;
 }
 
-function factsOfTask(record: TaskRecord, epoch: Epoch): TaskFacts {
-  const { event } = record;
-  const named = event.type === 'task.submitted' ? event : record;
-  return {
-    pipeline: named.pipeline ?? null,
-    version: named.version ?? null,
-    seq: record.seq,
-    state: record.to,
-    epoch,
-  };
+function factsOfTask({ pipeline, version, seq, to }: TaskRecord, epoch: Epoch): TaskFacts {
+  return { pipeline, version, seq, state: to, epoch };
 }

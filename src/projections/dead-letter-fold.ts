@@ -151,6 +151,7 @@ function isDeadLetter(document: unknown, key: string): document is DeadLetter {
   return (
     letter.taskId === key &&
     Number.isInteger(letter.shard) &&
+    typeof letter.pipeline === 'string' &&
     typeof letter.at === 'number' &&
     typeof letter.fingerprint === 'string' &&
     typeof letter.position === 'string' &&

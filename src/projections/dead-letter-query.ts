@@ -45,8 +45,7 @@ export interface DeadLetterGroup {
   readonly code: string;
   /** What their messages have in common. */
   readonly message: string;
-  /** Null stands for those whose pipeline is not known. */
-  readonly pipelines: readonly (PipelineName | null)[];
+  readonly pipelines: readonly PipelineName[];
   readonly oldestAt: Millis;
   readonly newestAt: Millis;
   /** The newest of them. */

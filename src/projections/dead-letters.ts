@@ -12,16 +12,15 @@ import { partsOfPosition, type Position } from './position.ts';
 export interface DeadLetter {
   readonly taskId: TaskId;
   readonly shard: ShardId;
-  /** Null when the record that gave the task up does not name it. */
-  readonly pipeline: PipelineName | null;
-  readonly version: number | null;
+  readonly pipeline: PipelineName;
+  readonly version: number;
   /** The stage that a redrive begins with. */
   readonly stage: StageName | null;
   /** When it was given up, by the owner's clock. */
   readonly at: Millis;
   readonly reason: DeadLetterReason;
   readonly failure: Failure;
-  /** The number of the attempt that failed last; null when none failed (interruptions, quarantine, an operator). */
+  /** The number of the attempt that failed last; null when none failed (interruptions, quarantine). */
   readonly attempts: number | null;
   /** Equal for failures of one kind. */
   readonly fingerprint: string;

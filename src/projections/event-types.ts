@@ -31,9 +31,8 @@ export type PipelineEventType = (typeof pipelineEventTypes)[number];
 
 /** What every event of a task tells of the record that it was read from. */
 export interface TaskFacts {
-  /** Null when the record does not name it. */
-  readonly pipeline: PipelineName | null;
-  readonly version: number | null;
+  readonly pipeline: PipelineName;
+  readonly version: number;
   /** The task's count of records: events of one record share it. */
   readonly seq: number;
   /** The machine's state after that record, such as `photos.running`. */
@@ -54,23 +53,21 @@ export interface EventDetails {
   readonly 'io.cabinet.stage.skipped': { readonly stage: StageName; readonly reason: string };
   /** The stage waits for a slot. */
   readonly 'io.cabinet.stage.queued': { readonly stage: StageName };
-  /** `attempt` is left out after a backoff that ended with a free slot: that record does not number it. */
-  readonly 'io.cabinet.stage.started': { readonly stage: StageName; readonly attempt?: number };
+  readonly 'io.cabinet.stage.started': { readonly stage: StageName; readonly attempt: number };
   readonly 'io.cabinet.stage.checkpointed': {
     readonly stage: StageName;
     readonly attempt: number;
     readonly name: string;
     readonly value: PayloadSummary;
   };
-  /** Stage and attempt are left out when the result was found later, by a lookup or an operator. */
   readonly 'io.cabinet.stage.completed': {
-    readonly stage?: StageName;
-    readonly attempt?: number;
+    readonly stage: StageName;
+    readonly attempt: number;
     readonly output: PayloadSummary;
   };
   readonly 'io.cabinet.stage.failed': {
-    readonly stage: StageName | null;
-    readonly attempt?: number;
+    readonly stage: StageName;
+    readonly attempt: number;
     readonly failure: Failure;
   };
   /** `failedAttempt` failed; the next one starts at `dueAt` (RFC 3339) or later. */
@@ -82,17 +79,20 @@ export interface EventDetails {
   };
   /** The owner was lost under the running stage; `decision` says what follows. */
   readonly 'io.cabinet.stage.interrupted': {
-    readonly stage: StageName | null;
+    readonly stage: StageName;
+    readonly attempt: number;
     readonly decision: InterruptionDecision['kind'];
   };
   /** Nobody knows whether the stage took effect; `askedOf` will say. */
   readonly 'io.cabinet.stage.outcome-unknown': {
-    readonly stage: StageName | null;
+    readonly stage: StageName;
+    readonly attempt: number;
     readonly askedOf: 'driver' | 'operator';
   };
   /** `resolution` `unknown`: the driver could not tell either, an operator must. */
   readonly 'io.cabinet.stage.outcome-resolved': {
-    readonly stage?: StageName;
+    readonly stage: StageName;
+    readonly attempt: number;
     readonly by: 'lookup' | 'operator';
     readonly resolution: Resolution['kind'];
     readonly origin?: CommandOrigin;
@@ -102,6 +102,7 @@ export interface EventDetails {
   readonly 'io.cabinet.task.redriven': { readonly origin: CommandOrigin };
   readonly 'io.cabinet.task.canceled': { readonly origin: CommandOrigin };
   readonly 'io.cabinet.task.completed': object;
+  /** `attempt` is the one that failed last; left out when none did: interruptions, a quarantine. */
   readonly 'io.cabinet.task.dead-lettered': {
     readonly stage: StageName | null;
     readonly attempt?: number;

@@ -49,7 +49,9 @@ export function factsOfRecord(record: TaskRecord): readonly RecordFact[] {
     case 'stage.failed':
       return factsOfFailure(event);
     case 'retry.due':
-      return factsOfArrival(to);
+      return event.start
+        ? [fact('io.cabinet.stage.started', () => ({ stage: event.stage, attempt: event.attempt }))]
+        : factsOfArrival(to);
     case 'task.paused':
       return [fact('io.cabinet.task.paused', () => ({ origin: event.origin }))];
     case 'task.resumed':
@@ -96,12 +98,10 @@ function factsOfContinuation(continuation: Continuation, to: string): readonly R
   return [...passed, ...factsOfArrival(to)];
 }
 
-/** A stage that got into a queue, or started without a number of its attempt in the record. */
+/** A stage that got into a queue; one that is held or backs off tells nothing new. */
 function factsOfArrival(to: string): readonly RecordFact[] {
   const { stage, status } = placeOf(to);
-  if (stage === null) return [];
-  if (status === 'queued') return [fact('io.cabinet.stage.queued', () => ({ stage }))];
-  return status === 'running' ? [fact('io.cabinet.stage.started', () => ({ stage }))] : [];
+  return stage === null || status !== 'queued' ? [] : [fact('io.cabinet.stage.queued', () => ({ stage }))];
 }
 
 function factsOfFailure(event: Extract<TaskEvent, { type: 'stage.failed' }>): readonly RecordFact[] {
@@ -126,12 +126,10 @@ function factsOfFailure(event: Extract<TaskEvent, { type: 'stage.failed' }>): re
 }
 
 function factsOfResolution(event: Extract<TaskEvent, { type: 'outcome.resolved' }>, to: string): readonly RecordFact[] {
-  const { by, resolution, origin } = event;
-  const { stage, status } = placeOf(to);
-  // A completed stage is left by this very record, so the state no longer names it.
-  const named = resolution.kind === 'completed' || stage === null ? {} : { stage };
+  const { stage, attempt, by, resolution, origin } = event;
   const resolved = fact('io.cabinet.stage.outcome-resolved', () => ({
-    ...named,
+    stage,
+    attempt,
     by,
     resolution: resolution.kind,
     ...(origin === undefined ? {} : { origin }),
@@ -140,7 +138,7 @@ function factsOfResolution(event: Extract<TaskEvent, { type: 'outcome.resolved' 
     case 'completed':
       return [
         resolved,
-        fact('io.cabinet.stage.completed', () => ({ output: summarizePayload(resolution.output) })),
+        fact('io.cabinet.stage.completed', () => ({ stage, attempt, output: summarizePayload(resolution.output) })),
         ...factsOfContinuation(resolution, to),
       ];
     case 'notDone':
@@ -152,8 +150,8 @@ function factsOfResolution(event: Extract<TaskEvent, { type: 'outcome.resolved' 
       const reason: DeadLetterReason = by === 'operator' ? 'operator' : 'notRetryable';
       return [
         resolved,
-        fact('io.cabinet.stage.failed', () => ({ stage, failure })),
-        ...(status === 'deadLettered' ? [deadLettered({ stage, reason, failure })] : []),
+        fact('io.cabinet.stage.failed', () => ({ stage, attempt, failure })),
+        deadLettered({ stage, attempt, reason, failure }),
       ];
     }
     default:
@@ -162,30 +160,21 @@ function factsOfResolution(event: Extract<TaskEvent, { type: 'outcome.resolved' 
 }
 
 function factsOfInterruption(event: Extract<TaskEvent, { type: 'owner.changed' }>, to: string): readonly RecordFact[] {
-  const { decision } = event;
-  const { stage } = placeOf(to);
-  const interrupted = fact('io.cabinet.stage.interrupted', () => ({ stage, decision: decision.kind }));
+  const { stage, attempt, decision } = event;
+  const interrupted = fact('io.cabinet.stage.interrupted', () => ({ stage, attempt, decision: decision.kind }));
   switch (decision.kind) {
     case 'rerun':
       return [interrupted, ...factsOfArrival(to)];
     case 'lookup':
-      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, askedOf: 'driver' }))];
+      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'driver' }))];
     case 'park':
-      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, askedOf: 'operator' }))];
+      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'operator' }))];
     case 'deadLetter':
-      return [interrupted, deadLettered({ stage, reason: decision.reason, failure: interruptionFailure })];
+      return [interrupted, deadLettered({ stage, reason: decision.reason, failure: decision.failure })];
     default:
       return unreachable(decision);
   }
 }
-
-/** What a stage fails of when no attempt of it failed: the record holds a decision only. */
-const interruptionFailure: Failure = {
-  class: 'interrupted',
-  code: 'INTERRUPTED_TOO_OFTEN',
-  name: 'Interruption',
-  message: 'the stage was running at more losses of its owner than are allowed',
-};
 
 /** A wall-clock instant as RFC 3339 in UTC. @throws RangeError for a number that is no instant */
 export function timeText(at: Millis): string {

@@ -1,5 +1,5 @@
 import { assembleCommit, encodeRecord } from '../../src/core/commit-codec.ts';
-import type { Epoch, NodeId, Sequence, ShardId, StageName, TaskId } from '../../src/core/ids.ts';
+import type { Epoch, NodeId, PipelineName, Sequence, ShardId, StageName, TaskId } from '../../src/core/ids.ts';
 import type { OwnerChange, TaskEvent, TaskRecord } from '../../src/core/records.ts';
 import type { AppendOutcome, Journal, JournalEntry } from '../../src/ports/journal.ts';
 
@@ -109,7 +109,7 @@ export function aRecord(
   to: string,
   at = 1_700_000_000_000 + seq,
 ): TaskRecord {
-  return { task: task as TaskId, seq, at, event, to };
+  return { task: task as TaskId, seq, at, event, to, pipeline: 'listing' as PipelineName, version: 2 };
 }
 
 /** The origin of a command in tests. */
@@ -131,7 +131,7 @@ export function submitted(task: string, seq = 1): TaskRecord {
   return aRecord(task, seq, event, 'parse.running');
 }
 
-/** A first attempt of `stage` that failed for good; names its pipeline, as the dead-letter list wants. */
+/** A third attempt of `stage` that failed for good. */
 export function deadLettered(task: string, seq: number, message = 'HTTP 503', stage = 'parse'): TaskRecord {
   const event = {
     type: 'stage.failed',
@@ -140,7 +140,7 @@ export function deadLettered(task: string, seq: number, message = 'HTTP 503', st
     failure: { class: 'retryable', code: 'HTTP_503', name: 'HttpError', message },
     decision: { kind: 'deadLetter', reason: 'attemptsExhausted' },
   } as const;
-  return { ...aRecord(task, seq, event, `deadLettered.${stage}`), pipeline: 'listing' as never, version: 2 };
+  return aRecord(task, seq, event, `deadLettered.${stage}`);
 }
 
 /** A redrive of a dead letter. */

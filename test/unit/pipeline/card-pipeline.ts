@@ -106,26 +106,37 @@ export const an = {
     failure,
     decision: { kind: 'deadLetter', reason: 'notRetryable' },
   }),
-  due: (start = false): TaskEvent => ({ type: 'retry.due', start }),
+  due: (stage: string, attempt: number, start = false): TaskEvent => ({
+    type: 'retry.due',
+    stage: named(stage),
+    attempt,
+    start,
+  }),
   pause: (): TaskEvent => ({ type: 'task.paused', origin }),
   resume: (): TaskEvent => ({ type: 'task.resumed', origin }),
   cancel: (): TaskEvent => ({ type: 'task.canceled', origin }),
   redrive: (): TaskEvent => ({ type: 'task.redriven', origin }),
-  resolveCompleted: (continuation: Continuation): TaskEvent => ({
+  resolveCompleted: (stage: string, attempt: number, continuation: Continuation): TaskEvent => ({
     type: 'outcome.resolved',
+    stage: named(stage),
+    attempt,
     by: 'operator',
     resolution: { kind: 'completed', output, ...continuation },
     origin,
   }),
-  resolve: (kind: 'notDone' | 'unknown' | 'failed'): TaskEvent => ({
+  resolve: (stage: string, attempt: number, kind: 'notDone' | 'unknown' | 'failed'): TaskEvent => ({
     type: 'outcome.resolved',
+    stage: named(stage),
+    attempt,
     by: 'lookup',
     resolution: kind === 'failed' ? { kind, failure } : { kind },
   }),
-  ownerChange: (kind: 'rerun' | 'lookup' | 'park' | 'deadLetter'): TaskEvent => ({
+  ownerChange: (stage: string, attempt: number, kind: 'rerun' | 'lookup' | 'park' | 'deadLetter'): TaskEvent => ({
     type: 'owner.changed',
+    stage: named(stage),
+    attempt,
     epoch: 2 as never,
-    decision: kind === 'deadLetter' ? { kind, reason: 'interruptedTooOften' } : { kind },
+    decision: kind === 'deadLetter' ? { kind, reason: 'interruptedTooOften', failure } : { kind },
   }),
   quarantine: (): TaskEvent => ({ type: 'task.quarantined', failure }),
 };

@@ -218,6 +218,24 @@ describe("a stage's retry policy", () => {
     expectError(errorOfStage({ retry }), `stages.photos.${field}`, 'RETRY_POLICY_INVALID');
   });
 
+  it.each(['timeout', 'heartbeatTimeout', 'unexpected'])(
+    'R-IDEM-1: RETRY_POLICY_INVALID for an atMostOnce stage that retries %s: its effect may have happened',
+    (failureClass) => {
+      const retry = { maxAttempts: 2, retryOn: ['retryable', failureClass] };
+      const error = errorOfStage({ effect: 'atMostOnce', retry });
+      expectError(error, 'stages.photos.retry.retryOn', 'RETRY_POLICY_INVALID');
+      expect(error.got).toBe(failureClass);
+      expect(() => defineStages(['photos', { ...okStage, effect: 'idempotent', retry }])).not.toThrow();
+    },
+  );
+
+  it.each([
+    ['atMostOnce', ['retryable', 'rateLimited']],
+    ['idempotent', ['retryable', 'rateLimited', 'timeout', 'heartbeatTimeout', 'unexpected']],
+  ])('R-IDEM-1: by default a stage that is %s retries %j', (effect, retryOn) => {
+    expect(defineStages(['photos', { ...okStage, effect }])).toMatchObject({ stages: [{ retry: { retryOn } }] });
+  });
+
   it('a setting that is undefined has its default', () => {
     expect(defineStages(['photos', { ...okStage, retry: { maxAttempts: 2, jitter: undefined } }])).toMatchObject({
       stages: [{ retry: { maxAttempts: 2, jitter: 0.5 } }],

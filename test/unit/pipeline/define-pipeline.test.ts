@@ -88,7 +88,7 @@ describe('definePipeline', () => {
         pipeline.stage('only', {
           output: z.unknown(),
           driver: { execute: () => 1, lookup: async () => Promise.resolve({ kind: 'notDone' }) },
-          retry: { maxAttempts: 2, retryOn: ['timeout'] },
+          retry: { maxAttempts: 2, retryOn: ['rateLimited'] },
           timeoutMs: 10,
           heartbeatTimeoutMs: 10,
           deadlineMs: 10,
@@ -99,7 +99,7 @@ describe('definePipeline', () => {
         }),
     });
     expect(definition.stage(named('only'))).toMatchObject({
-      retry: { maxAttempts: 2, retryOn: ['timeout'] },
+      retry: { maxAttempts: 2, retryOn: ['rateLimited'] },
       timeoutMs: 10,
       heartbeatTimeoutMs: 10,
       deadlineMs: 10,

@@ -41,10 +41,14 @@ describe('a fingerprint', () => {
     ['a timeout', { timeoutMs: 2_000 }, {}],
     ['a heartbeat timeout', { heartbeatTimeoutMs: 100 }, {}],
     ['a deadline', { deadlineMs: 9_000 }, {}],
-    ['an effect', { effect: 'atMostOnce' }, {}],
     ['a new skip', { skip: { reason: 'unwanted', when: always } }, {}],
   ])('differs when %s does', (_what, stageFields, fields) => {
     expect(fingerprint(stageFields, fields)).not.toBe(fingerprint());
+  });
+
+  it('differs when an effect does', () => {
+    const retry = { maxAttempts: 3, retryOn: ['retryable'] };
+    expect(fingerprint({ retry, effect: 'atMostOnce' })).not.toBe(fingerprint({ retry }));
   });
 
   it("differs when a skip's reason does, or the stages' order", () => {

@@ -16,22 +16,26 @@ const continuations = [...stageNames, 'stranger', null].flatMap((next) =>
 /** Events of every type with every kind of data: right and wrong stages, attempts, ways on, decisions. */
 export const allEvents: readonly MachineEvent[] = [
   ...continuations.map((continuation) => an.submit(continuation)),
-  ...continuations.map((continuation) => an.resolveCompleted(continuation)),
-  ...(['notDone', 'unknown', 'failed'] as const).map((kind) => an.resolve(kind)),
-  ...(['rerun', 'lookup', 'park', 'deadLetter'] as const).map((kind) => an.ownerChange(kind)),
   ...[...stageNames, 'stranger'].flatMap((stage) =>
     [0, 1, 2, 3].flatMap((attempt) => [
       an.start(stage, attempt),
       an.checkpoint(stage, attempt),
       an.retry(stage, attempt),
       an.giveUp(stage, attempt),
+      an.due(stage, attempt, true),
+      an.due(stage, attempt, false),
+      ...(['notDone', 'unknown', 'failed'] as const).map((kind) => an.resolve(stage, attempt, kind)),
+      ...(['rerun', 'lookup', 'park', 'deadLetter'] as const).map((kind) => an.ownerChange(stage, attempt, kind)),
     ]),
   ),
   ...stageNames.flatMap((stage) =>
-    [1, 2].flatMap((attempt) => continuations.map((continuation) => an.completion(stage, attempt, continuation))),
+    [1, 2].flatMap((attempt) =>
+      continuations.flatMap((continuation) => [
+        an.completion(stage, attempt, continuation),
+        an.resolveCompleted(stage, attempt, continuation),
+      ]),
+    ),
   ),
-  an.due(true),
-  an.due(false),
   an.pause(),
   an.resume(),
   an.cancel(),

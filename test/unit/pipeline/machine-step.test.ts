@@ -34,8 +34,13 @@ function eventsNear({ node, control }: MachineState): MachineEvent[] {
     an.checkpoint(stage, control.attempt),
     an.retry(stage, control.attempt, 3_000),
     an.giveUp(stage, control.attempt),
+    an.due(stage, control.attempt + 1, true),
+    an.due(stage, control.attempt + 1),
+    ...(['notDone', 'unknown', 'failed'] as const).map((kind) => an.resolve(stage, control.attempt, kind)),
+    ...(['rerun', 'lookup', 'park', 'deadLetter'] as const).map((kind) => an.ownerChange(stage, control.attempt, kind)),
     ...['photos', 'publish', 'export', null].map((next) => an.completion(stage, control.attempt, onTo(next))),
     an.completion(stage, control.attempt, onTo('publish', { start: true, skipped: ['photos'] })),
+    an.resolveCompleted(stage, control.attempt, onTo(null, { skipped: ['export'] })),
   ].map((event) => at(2_500, event));
 }
 

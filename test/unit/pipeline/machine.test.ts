@@ -104,8 +104,8 @@ describe('a failed attempt', () => {
   it('backs off until the recorded instant, and its retry starts or queues', () => {
     const waiting = aControl({ attempt: 1, dueAt: 5_000 });
     expectMove(after('parse.running', aControl({ attempt: 1 }), an.retry('parse', 1)), 'parse.backingOff', waiting);
-    expectMove(after('parse.backingOff', waiting, an.due(true)), 'parse.running', aControl({ attempt: 2 }));
-    expectMove(after('parse.backingOff', waiting, an.due(false)), 'parse.queued', aControl({ attempt: 1 }));
+    expectMove(after('parse.backingOff', waiting, an.due('parse', 2, true)), 'parse.running', aControl({ attempt: 2 }));
+    expectMove(after('parse.backingOff', waiting, an.due('parse', 2)), 'parse.queued', aControl({ attempt: 1 }));
   });
 
   it('is held, with its due time, when a pause was asked', () => {
@@ -117,6 +117,14 @@ describe('a failed attempt', () => {
   it('dead-letters the task in its stage when it is given up', () => {
     const control = aControl({ attempt: 2, pausing: true });
     expectMove(after('parse.running', control, an.giveUp('parse', 2)), 'deadLettered.parse', aControl({ attempt: 2 }));
+  });
+
+  it.each([
+    ['parse.backingOff', an.due('parse', 1, true), 'attempt 1 is not the next one (2)'],
+    ['parse.backingOff', an.due('photos', 2), 'stage photos is not the current one (parse)'],
+    ['parse.held', an.due('parse', 2), 'no retry is waiting'],
+  ])('in %s a retry that is not the next is refused: %o', (value, event, reason) => {
+    expect(after(value, aControl({ attempt: 1, dueAt: 5_000 }), event)).toEqual({ kind: 'refused', reason });
   });
 
   it('of another attempt is a straggler, refused', () => {
@@ -165,7 +173,7 @@ describe('an interruption', () => {
   const interrupted = aControl({ attempt: 1, interruptions: 1 });
 
   it('queues the stage again and does not use up an attempt', () => {
-    expectMove(after('photos.running', running, an.ownerChange('rerun')), 'photos.queued', interrupted);
+    expectMove(after('photos.running', running, an.ownerChange('photos', 1, 'rerun')), 'photos.queued', interrupted);
     // Two attempts are allowed; three were started, one of which was interrupted.
     const third = aControl({ attempt: 2, interruptions: 1 });
     expectMove(
@@ -177,34 +185,48 @@ describe('an interruption', () => {
 
   it('is held when a pause was asked', () => {
     const control = aControl({ attempt: 1, pausing: true });
-    expectMove(after('photos.running', control, an.ownerChange('rerun')), 'photos.held', interrupted);
+    expectMove(after('photos.running', control, an.ownerChange('photos', 1, 'rerun')), 'photos.held', interrupted);
   });
 
   it('parks the stage for a lookup or an operator, and stays parked under the next owner', () => {
-    expectMove(after('publish.running', running, an.ownerChange('lookup')), 'publish.unknown', interrupted);
-    expectMove(after('publish.running', running, an.ownerChange('park')), 'publish.unknown', interrupted);
-    expectMove(after('publish.unknown', interrupted, an.ownerChange('park')), 'publish.unknown', interrupted);
+    expectMove(
+      after('publish.running', running, an.ownerChange('publish', 1, 'lookup')),
+      'publish.unknown',
+      interrupted,
+    );
+    expectMove(after('publish.running', running, an.ownerChange('publish', 1, 'park')), 'publish.unknown', interrupted);
+    expectMove(
+      after('publish.unknown', interrupted, an.ownerChange('publish', 1, 'park')),
+      'publish.unknown',
+      interrupted,
+    );
   });
 
   it('dead-letters the stage that kills its owners', () => {
-    expectMove(after('photos.running', running, an.ownerChange('deadLetter')), 'deadLettered.photos', interrupted);
+    expectMove(
+      after('photos.running', running, an.ownerChange('photos', 1, 'deadLetter')),
+      'deadLettered.photos',
+      interrupted,
+    );
   });
 
   it.each([
-    ['photos.queued', an.ownerChange('rerun'), 'no stage was running'],
-    ['photos.unknown', an.ownerChange('rerun'), 'the outcome of photos is unknown already'],
-    ['photos.unknown', an.ownerChange('deadLetter'), 'the outcome of photos is unknown already'],
+    ['photos.queued', an.ownerChange('photos', 1, 'rerun'), 'no stage was running'],
+    ['photos.unknown', an.ownerChange('photos', 1, 'rerun'), 'the outcome of photos is unknown already'],
+    ['photos.unknown', an.ownerChange('photos', 1, 'deadLetter'), 'the outcome of photos is unknown already'],
+    ['photos.running', an.ownerChange('photos', 2, 'rerun'), 'attempt 2 is not the current one (1)'],
+    ['photos.running', an.ownerChange('parse', 1, 'park'), 'stage parse is not the current one (photos)'],
   ])('in %s is refused: %o', (value, event, reason) => {
     expect(after(value, aControl({ attempt: 1 }), event)).toEqual({ kind: 'refused', reason });
   });
 
   it('beyond the limit of interruptions is refused unless it dead-letters', () => {
     const worn = aControl({ attempt: 1_001, interruptions: 1_000 });
-    expect(after('photos.running', worn, an.ownerChange('rerun'))).toEqual({
+    expect(after('photos.running', worn, an.ownerChange('photos', 1_001, 'rerun'))).toEqual({
       kind: 'refused',
       reason: 'all 1000 interruptions are used up',
     });
-    expect(after('photos.running', worn, an.ownerChange('deadLetter')).kind).toBe('moved');
+    expect(after('photos.running', worn, an.ownerChange('photos', 1_001, 'deadLetter')).kind).toBe('moved');
   });
 });
 
@@ -213,24 +235,24 @@ describe('an unknown outcome', () => {
   const pausing = aControl({ attempt: 2, interruptions: 1, pausing: true });
 
   it('that turns out completed goes on as a completion does', () => {
-    const completed = an.resolveCompleted(onTo('export', { start: true }));
+    const completed = an.resolveCompleted('publish', 2, onTo('export', { start: true }));
     expectMove(after('publish.unknown', parked, completed), 'export.running', entered(1));
     expectMove(after('publish.unknown', pausing, completed), 'export.held', entered(0));
-    const last = an.resolveCompleted(onTo(null, { skipped: ['export'] }));
+    const last = an.resolveCompleted('publish', 2, onTo(null, { skipped: ['export'] }));
     expectMove(after('publish.unknown', parked, last), 'completed', parked);
   });
 
   it('that turns out not done runs again, or is held when a pause was asked', () => {
-    expectMove(after('publish.unknown', parked, an.resolve('notDone')), 'publish.queued', parked);
-    expectMove(after('publish.unknown', pausing, an.resolve('notDone')), 'publish.held', parked);
+    expectMove(after('publish.unknown', parked, an.resolve('publish', 2, 'notDone')), 'publish.queued', parked);
+    expectMove(after('publish.unknown', pausing, an.resolve('publish', 2, 'notDone')), 'publish.held', parked);
   });
 
   it('that stays unknown stays parked', () => {
-    expectMove(after('publish.unknown', parked, an.resolve('unknown')), 'publish.unknown', parked);
+    expectMove(after('publish.unknown', parked, an.resolve('publish', 2, 'unknown')), 'publish.unknown', parked);
   });
 
   it('that an operator gives up is dead-lettered', () => {
-    expectMove(after('publish.unknown', pausing, an.resolve('failed')), 'deadLettered.publish', parked);
+    expectMove(after('publish.unknown', pausing, an.resolve('publish', 2, 'failed')), 'deadLettered.publish', parked);
   });
 
   it('can be redriven with a fresh budget', () => {
@@ -239,14 +261,23 @@ describe('an unknown outcome', () => {
   });
 
   it('cannot be resolved into a way that is not declared', () => {
-    expect(after('publish.unknown', parked, an.resolveCompleted(onTo('parse')))).toEqual({
+    expect(after('publish.unknown', parked, an.resolveCompleted('publish', 2, onTo('parse')))).toEqual({
       kind: 'refused',
       reason: 'no way from publish to parse is declared',
     });
   });
 
+  it.each([
+    [an.resolve('publish', 1, 'notDone'), 'attempt 1 is not the current one (2)'],
+    [an.resolveCompleted('publish', 3, onTo('export')), 'attempt 3 is not the current one (2)'],
+    [an.resolve('photos', 2, 'unknown'), 'stage photos is not the current one (publish)'],
+    [an.ownerChange('publish', 1, 'park'), 'attempt 1 is not the current one (2)'],
+  ])('of another attempt is refused: %o', (event, reason) => {
+    expect(after('publish.unknown', parked, event)).toEqual({ kind: 'refused', reason });
+  });
+
   it('is the only state that takes a resolution', () => {
-    expect(after('publish.running', aControl({ attempt: 1 }), an.resolve('notDone'))).toEqual({
+    expect(after('publish.running', aControl({ attempt: 1 }), an.resolve('publish', 1, 'notDone'))).toEqual({
       kind: 'refused',
       reason: 'no outcome is unknown',
     });

@@ -21,7 +21,7 @@ describe('a refusal', () => {
     ['photos.queued', an.checkpoint('photos', 1), 'no stage is running'],
     ['photos.running', an.checkpoint('parse', 1), 'stage parse is not the current one (photos)'],
     ['photos.running', an.completion('photos', 2, onTo('publish')), 'attempt 2 is not the current one (1)'],
-    ['photos.running', an.due(), 'no retry is waiting'],
+    ['photos.running', an.due('photos', 2), 'no retry is waiting'],
     ['photos.running', an.redrive(), 'only a dead letter or an unknown outcome can be redriven'],
     ['completed', an.redrive(), 'the task has completed'],
     ['canceled', an.resume(), 'the task was canceled'],
@@ -32,8 +32,16 @@ describe('a refusal', () => {
   it.each([
     ['photos.running', { type: 'task.teleported' }, 'there is no event task.teleported'],
     ['photos.running', { ...an.retry('photos', 1), decision: { kind: 'hope' } }, 'there is no decision hope'],
-    ['photos.running', { ...an.ownerChange('park'), decision: { kind: 'guess' } }, 'there is no decision guess'],
-    ['photos.unknown', { ...an.resolve('notDone'), resolution: { kind: 'maybe' } }, 'there is no resolution maybe'],
+    [
+      'photos.running',
+      { ...an.ownerChange('photos', 1, 'park'), decision: { kind: 'guess' } },
+      'there is no decision guess',
+    ],
+    [
+      'photos.unknown',
+      { ...an.resolve('photos', 1, 'notDone'), resolution: { kind: 'maybe' } },
+      'there is no resolution maybe',
+    ],
     ['photos.running', an.completion('photos', 1, onTo('x\u0000')), 'no way from photos to x\\u0000 is declared'],
   ])('in %s is also given to an event that no build of ours writes: %o', (value, event, reason) => {
     expect(refusal(value, event as TaskEvent)).toBe(reason);
@@ -41,7 +49,7 @@ describe('a refusal', () => {
 
   it('of a state of another pipeline says which stage is missing', () => {
     const { node } = restore(cardPipeline, 'photos.running', aControl());
-    expect(explainRefusal(node, aControl(), at(1, an.due()), [])).toBe('the pipeline has no stage photos');
+    expect(explainRefusal(node, aControl(), at(1, an.due('photos', 1)), [])).toBe('the pipeline has no stage photos');
   });
 
   it('of an event that the machine does not take and nothing explains is an InvariantViolation', () => {

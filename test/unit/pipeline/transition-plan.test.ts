@@ -44,7 +44,7 @@ describe('planOf', () => {
     const { initial } = planOf(machine as never);
     expect(initial.value).toBe('a.b');
     expect(selectTransition(initial, aControl(), at(1, an.cancel()))?.target.value).toBe('own');
-    expect(selectTransition(initial, aControl(), at(1, an.due()))?.target.value).toBe('parents');
+    expect(selectTransition(initial, aControl(), at(1, an.due('a', 1)))?.target.value).toBe('parents');
     expect(selectTransition(initial, aControl(), at(1, an.pause()))).toBeNull();
   });
 

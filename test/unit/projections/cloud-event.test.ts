@@ -59,7 +59,7 @@ describe('the events of a record', () => {
         subject: 't-1',
         time: '2023-11-14T22:13:20.000Z',
         datacontenttype: 'application/json',
-        data: { pipeline: null, version: null, seq: 4, state: 'parse.running', epoch: 5, stage: 'parse', attempt: 2 },
+        data: { pipeline: 'listing', version: 2, seq: 4, state: 'parse.running', epoch: 5, stage: 'parse', attempt: 2 },
       },
     ]);
     expect(JSON.parse(JSON.stringify(events))).toEqual(events);
@@ -142,12 +142,31 @@ describe('the events of a record', () => {
     });
   });
 
-  it('R-EVT-1: a retry that is due starts or queues its stage, and does not make up the attempt that the record lacks', () => {
-    const [started] = eventsOf({ type: 'retry.due', start: true }, 'parse.running');
+  it('R-EVT-1: a retry that is due starts its attempt, or queues its stage', () => {
+    const due = { type: 'retry.due', stage: parse, attempt: 2 } as const;
+    const [started] = eventsOf({ ...due, start: true }, 'parse.running');
     expect(started?.type).toBe('io.cabinet.stage.started');
-    expect(started?.data).toMatchObject({ stage: 'parse' });
-    expect(started?.data).not.toHaveProperty('attempt');
-    expect(typesOf({ type: 'retry.due', start: false }, 'parse.queued')).toEqual(['stage.queued']);
+    expect(started?.data).toMatchObject({ stage: 'parse', attempt: 2 });
+    expect(typesOf({ ...due, start: false }, 'parse.queued')).toEqual(['stage.queued']);
+  });
+
+  it('R-EVT-1: a resolved outcome names the attempt that it is about, also when the task has left its stage', () => {
+    const resolution = { kind: 'completed', output, next: photos, skipped: [], start: true } as const;
+    const event = { type: 'outcome.resolved', stage: parse, attempt: 2, by: 'lookup', resolution } as const;
+    const [resolved, completed, started] = eventsOf(event, 'photos.running');
+    expect(resolved?.data).toMatchObject({ stage: 'parse', attempt: 2, by: 'lookup', resolution: 'completed' });
+    expect(completed?.data).toMatchObject({ stage: 'parse', attempt: 2 });
+    expect(started?.data).toMatchObject({ stage: 'photos', attempt: 1 });
+  });
+
+  it('R-RETRY-1: a stage that was interrupted too often is dead-lettered with the recorded failure', () => {
+    const tooOften = { ...failure, class: 'interrupted', code: 'INTERRUPTED_TOO_OFTEN' } as const;
+    const decision = { kind: 'deadLetter', reason: 'interruptedTooOften', failure: tooOften } as const;
+    const event = { type: 'owner.changed', stage: parse, attempt: 4, epoch: 6 as Epoch, decision } as const;
+    const [interrupted, dead] = eventsOf(event, 'deadLettered.parse');
+    expect(interrupted?.data).toMatchObject({ stage: 'parse', attempt: 4, decision: 'deadLetter' });
+    expect(dead?.data).toMatchObject({ stage: 'parse', reason: 'interruptedTooOften', failure: tooOften });
+    expect(dead?.data).not.toHaveProperty('attempt');
   });
 
   it.each<[TaskEvent, string, string[]]>([
@@ -163,43 +182,58 @@ describe('the events of a record', () => {
       ['stage.checkpointed'],
     ],
     [
-      { type: 'owner.changed', epoch: 6 as Epoch, decision: { kind: 'rerun' } },
+      { type: 'owner.changed', stage: parse, attempt: 1, epoch: 6 as Epoch, decision: { kind: 'rerun' } },
       'parse.queued',
       ['stage.interrupted', 'stage.queued'],
     ],
     [
-      { type: 'owner.changed', epoch: 6 as Epoch, decision: { kind: 'lookup' } },
+      { type: 'owner.changed', stage: parse, attempt: 1, epoch: 6 as Epoch, decision: { kind: 'lookup' } },
       'parse.unknown',
       ['stage.interrupted', 'stage.outcome-unknown'],
     ],
     [
-      { type: 'owner.changed', epoch: 6 as Epoch, decision: { kind: 'park' } },
+      { type: 'owner.changed', stage: parse, attempt: 1, epoch: 6 as Epoch, decision: { kind: 'park' } },
       'parse.unknown',
       ['stage.interrupted', 'stage.outcome-unknown'],
     ],
     [
-      { type: 'owner.changed', epoch: 6 as Epoch, decision: { kind: 'deadLetter', reason: 'interruptedTooOften' } },
+      {
+        type: 'owner.changed',
+        stage: parse,
+        attempt: 1,
+        epoch: 6 as Epoch,
+        decision: { kind: 'deadLetter', reason: 'interruptedTooOften', failure },
+      },
       'deadLettered.parse',
       ['stage.interrupted', 'task.dead-lettered'],
     ],
     [
-      { type: 'outcome.resolved', by: 'lookup', resolution: { kind: 'notDone' } },
+      { type: 'outcome.resolved', stage: parse, attempt: 1, by: 'lookup', resolution: { kind: 'notDone' } },
       'parse.queued',
       ['stage.outcome-resolved', 'stage.queued'],
     ],
     [
-      { type: 'outcome.resolved', by: 'lookup', resolution: { kind: 'unknown' } },
+      { type: 'outcome.resolved', stage: parse, attempt: 1, by: 'lookup', resolution: { kind: 'unknown' } },
       'parse.unknown',
       ['stage.outcome-resolved'],
     ],
     [
-      { type: 'outcome.resolved', by: 'operator', origin: anOrigin, resolution: { kind: 'failed', failure } },
+      {
+        type: 'outcome.resolved',
+        stage: parse,
+        attempt: 1,
+        by: 'operator',
+        origin: anOrigin,
+        resolution: { kind: 'failed', failure },
+      },
       'deadLettered.parse',
       ['stage.outcome-resolved', 'stage.failed', 'task.dead-lettered'],
     ],
     [
       {
         type: 'outcome.resolved',
+        stage: parse,
+        attempt: 1,
         by: 'lookup',
         resolution: { kind: 'completed', output, next: photos, skipped: [], start: true },
       },
@@ -303,13 +337,25 @@ function everyRecord(): TaskRecord[] {
     [{ type: 'stage.checkpointed', stage: parse, attempt: 1, name: 'a', value: output }, 'parse.running'],
     [{ type: 'stage.completed', stage: parse, attempt: 1, ...completed }, 'completed'],
     [deadLettered('t-1', 1).event, 'deadLettered.parse'],
-    [{ type: 'retry.due', start: false }, 'parse.queued'],
+    [{ type: 'retry.due', stage: parse, attempt: 2, start: false }, 'parse.queued'],
     [{ type: 'task.paused', origin: anOrigin }, 'parse.held'],
     [{ type: 'task.resumed', origin: anOrigin }, 'parse.queued'],
     [{ type: 'task.canceled', origin: anOrigin }, 'canceled'],
     [{ type: 'task.redriven', origin: anOrigin }, 'parse.queued'],
-    [{ type: 'outcome.resolved', by: 'lookup', resolution: { kind: 'completed', ...completed } }, 'completed'],
-    [{ type: 'owner.changed', epoch: 2 as Epoch, decision: { kind: 'rerun' } }, 'parse.queued'],
+    [
+      {
+        type: 'outcome.resolved',
+        stage: parse,
+        attempt: 1,
+        by: 'lookup',
+        resolution: { kind: 'completed', ...completed },
+      },
+      'completed',
+    ],
+    [
+      { type: 'owner.changed', stage: parse, attempt: 1, epoch: 2 as Epoch, decision: { kind: 'rerun' } },
+      'parse.queued',
+    ],
     [{ type: 'task.quarantined', failure }, 'deadLettered.parse'],
   ];
   return events.map(([event, to], index) => aRecord('t-1', index + 1, event, to));

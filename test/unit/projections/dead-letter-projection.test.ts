@@ -117,8 +117,8 @@ describe('the dead-letter projection', () => {
         for (const [index, { shard, task, kind, reader }] of steps.entries()) {
           const name = `${task}${shard}`; // A task stays in its shard.
           if (kind === 'submit') world.journal.commit(shard, [submitted(name)]);
-          else if (kind === 'redrive') world.journal.commit(shard, [redriven(name, index)]);
-          else world.journal.commit(shard, [deadLettered(name, index), submitted(`${name}x`)]);
+          else if (kind === 'redrive') world.journal.commit(shard, [redriven(name, index + 1)]);
+          else world.journal.commit(shard, [deadLettered(name, index + 1), submitted(`${name}x`)]);
           if (reader === 'none') continue;
           const [who, what] = reader.split(' ') as ['first' | 'second' | 'fresh', string];
           const projection = who === 'fresh' ? world.projector() : readers[who];

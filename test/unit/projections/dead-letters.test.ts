@@ -44,28 +44,46 @@ describe('the list of dead letters', () => {
       aRecord(
         'a',
         2,
-        { type: 'owner.changed', epoch: 2 as Epoch, decision: { kind: 'deadLetter', reason: 'interruptedTooOften' } },
+        {
+          type: 'owner.changed',
+          stage: 'parse' as StageName,
+          attempt: 4,
+          epoch: 2 as Epoch,
+          decision: { kind: 'deadLetter', reason: 'interruptedTooOften', failure },
+        },
         'deadLettered.parse',
       ),
-      { reason: 'interruptedTooOften', attempts: null },
+      { reason: 'interruptedTooOften', attempts: null, failure },
     ],
     [
       'an operator gave up',
       aRecord(
         'a',
         2,
-        { type: 'outcome.resolved', by: 'operator', origin: anOrigin, resolution: { kind: 'failed', failure } },
+        {
+          type: 'outcome.resolved',
+          stage: 'parse' as StageName,
+          attempt: 2,
+          by: 'operator',
+          origin: anOrigin,
+          resolution: { kind: 'failed', failure },
+        },
         'deadLettered.parse',
       ),
-      { reason: 'operator', failure },
+      { reason: 'operator', attempts: 2, failure },
     ],
     [
       'crashed its actor',
       aRecord('a', 2, { type: 'task.quarantined', failure }, 'deadLettered.parse'),
       { reason: 'poison', failure },
     ],
-  ])('R-RETRY-1: has a task that %s; its pipeline is null where no record names it', (_, record, expected) => {
-    expect(only(listAfter([submitted('a')], [record]))).toMatchObject({ stage: 'parse', pipeline: null, ...expected });
+  ])('R-RETRY-1: has a task that %s; its pipeline is known though its submit is trimmed', (_, record, expected) => {
+    expect(only(listAfter([record]))).toMatchObject({
+      stage: 'parse',
+      pipeline: 'listing',
+      version: 2,
+      ...expected,
+    });
   });
 
   it('has a failure that is retried not in it', () => {
