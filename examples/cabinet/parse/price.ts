@@ -32,7 +32,7 @@ const emptyDecimals = /(?<=\d)[.,]\s?[-–—]{1,2}(?!\d)/gu;
 export function readPrice(value: string | number, declared: string | null, language: string | null): PriceReading {
   if (typeof value === 'number') return readNumber(value, declared);
   const text = value.normalize('NFKC').slice(0, maximumPriceLength).replaceAll(emptyDecimals, '');
-  const written = readWrittenCurrency(value, language);
+  const written = readWrittenCurrency(text, language);
   // The declared code is exact; a sign beside it such as `$` is only its short form.
   const currency = declared ?? (written.kind === 'known' ? written.currency : null);
   const numbers = (text.match(number) ?? []).map((found) => found.trim());

@@ -50,7 +50,8 @@ export function readSchemaListing(
 ): FoundFields {
   const main = mainListing(nodes, page.url);
   if (main === null) return nothingFound;
-  const facets = facetsOf(main);
+  // What only frames the thing, such as a WebPage, has a name of its own that is not the card's.
+  const facets = facetsOf(main).filter((node) => weightOf(node) > 0);
   const places = [
     ...facets,
     ...facets.flatMap((node) => nodesOf(node, 'location', 'availableAtOrFrom', 'contentLocation', 'containedInPlace')),
@@ -75,17 +76,27 @@ export function readSchemaListing(
 }
 
 function mainListing(nodes: readonly SchemaNode[], pageUrl: string | null): SchemaNode | null {
-  const candidates = nodes.flatMap((node) => [node, ...nodesOf(node, ...aboutProperties)]);
   let best: SchemaNode | null = null;
   let bestScore = 0;
-  for (const node of candidates) {
-    const weight = Math.max(0, ...node.types.map((type) => listingTypes[type] ?? 0));
-    const isOwn = pageUrl !== null && [node.id, firstWords(node, 'url', 'mainEntityOfPage')].includes(pageUrl);
-    // A richer thing beats a poorer one of its kind; the page's own address beats all.
-    const score = weight === 0 ? 0 : weight * 10 + Math.min(node.properties.size, 9) + (isOwn ? 1_000 : 0);
-    if (score > bestScore) [best, bestScore] = [node, score];
+  for (const root of nodes) {
+    // A page, a listing or an offer counts as what it is about, and stays the root: it may say what the thing does not.
+    const things = [root, ...nodesOf(root, ...aboutProperties)].filter((node) => weightOf(node) > 0);
+    const isOwn = pageUrl !== null && [root, ...things].some((node) => addressesOf(node).includes(pageUrl));
+    for (const thing of things) {
+      // A richer thing beats a poorer one of its kind; the page's own address beats all.
+      const score = weightOf(thing) * 10 + Math.min(thing.properties.size, 9) + (isOwn ? 1_000 : 0);
+      if (score > bestScore) [best, bestScore] = [root, score];
+    }
   }
   return best;
+}
+
+function weightOf(node: SchemaNode): number {
+  return Math.max(0, ...node.types.map((type) => listingTypes[type] ?? 0));
+}
+
+function addressesOf(node: SchemaNode): readonly (string | null)[] {
+  return [node.id, firstWords(node, 'url'), firstWords(node, 'mainEntityOfPage')];
 }
 
 /** The listing and the thing that it lists, outermost first: a name may stand on one and an address on the other. */

@@ -1,0 +1,327 @@
+import { allKept, jsonLd, type SamplePage } from '../sample-page.ts';
+
+const context = 'https://schema.org';
+
+/** Pages whose card stands in JSON-LD, in the shapes that sites use. */
+export const jsonLdPages: readonly SamplePage[] = [
+  {
+    file: 'house-prague.html',
+    about: 'RealEstateListing about a house, all fields, Czech',
+    content: `<!doctype html><html lang="cs"><head><meta charset="utf-8"><title>Dům | Reality Vltava</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'RealEstateListing',
+  name: 'Rodinný dům 5+1 se zahradou',
+  description: 'Klidná ulice, zahrada 420 m², garáž.',
+  datePosted: '2026-03-01',
+  image: ['photos/house-front.jpg', 'photos/house-room.jpg', 'photos/house-lake.jpg'],
+  offers: { '@type': 'Offer', price: '8490000', priceCurrency: 'CZK', availability: 'https://schema.org/InStock' },
+  about: {
+    '@type': 'SingleFamilyResidence',
+    numberOfRooms: 6,
+    floorSize: { '@type': 'QuantitativeValue', value: 184, unitCode: 'MTK' },
+    address: {
+      '@type': 'PostalAddress',
+      streetAddress: 'Nad Šárkou 12',
+      postalCode: '160 00',
+      addressLocality: 'Praha 6',
+      addressCountry: 'CZ',
+    },
+    geo: { '@type': 'GeoCoordinates', latitude: 50.1075, longitude: 14.3612 },
+  },
+})}</head><body><h1>Rodinný dům</h1></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Rodinný dům 5+1 se zahradou',
+      price: { amount: 8_490_000, currency: 'CZK' },
+      address: 'Nad Šárkou 12, 160 00 Praha 6, CZ',
+      coordinates: { latitude: 50.1075, longitude: 14.3612 },
+      missing: [],
+      photos: allKept(3),
+      attributes: { numberOfRooms: '6', floorSize: '184 m²', availability: 'InStock', datePosted: '2026-03-01' },
+    },
+  },
+  {
+    file: 'flat-berlin.html',
+    about: '@graph with references by @id, a German price in words',
+    content: `<!doctype html><html lang="de"><head><meta charset="utf-8"><title>Wohnung</title>
+${jsonLd({
+  '@context': context,
+  '@graph': [
+    { '@type': 'WebSite', '@id': '#site', name: 'Wohnen Nord' },
+    { '@type': 'BreadcrumbList', itemListElement: [{ '@type': 'ListItem', position: 1, name: 'Berlin' }] },
+    { '@type': 'Offer', '@id': '#offer', price: '1.234,56 €', itemOffered: { '@id': '#flat' } },
+    {
+      '@type': ['Apartment', 'Product'],
+      '@id': '#flat',
+      name: 'Altbau in Neukölln, 3 Zimmer',
+      description: 'Hohe Decken und Balkon.',
+      offers: { '@id': '#offer' },
+      address: { '@id': '#address' },
+      geo: { latitude: '52,4811', longitude: '13,4350' },
+      image: { '@type': 'ImageObject', contentUrl: 'photos/flat-room.jpg' },
+      numberOfRooms: { '@type': 'QuantitativeValue', value: 3 },
+    },
+    {
+      '@type': 'PostalAddress',
+      '@id': '#address',
+      streetAddress: 'Weserstraße 40',
+      postalCode: '12045',
+      addressLocality: 'Berlin',
+    },
+  ],
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Altbau in Neukölln, 3 Zimmer',
+      price: { amount: 1_234.56, currency: 'EUR' },
+      address: 'Weserstraße 40, 12045 Berlin',
+      coordinates: { latitude: 52.4811, longitude: 13.435 },
+      missing: [],
+      photos: allKept(1),
+    },
+  },
+  {
+    file: 'bike-shop.html',
+    about: 'Product with two offers of one price, and other products beside it',
+    content: `<!doctype html><html lang="en-US"><head><meta charset="utf-8"><title>Bike</title>
+<link rel="canonical" href="https://bikes.example/p/tourer">
+${jsonLd([
+  {
+    '@context': context,
+    '@type': 'Product',
+    name: 'Another bike that is only recommended',
+    sku: 'X',
+    brand: 'Y',
+    offers: { price: 10, priceCurrency: 'USD' },
+    image: 'photos/castle.jpg',
+    description: 'not this one',
+  },
+  {
+    '@context': context,
+    '@type': 'Product',
+    url: 'https://bikes.example/p/tourer',
+    name: 'Tourer 28"',
+    brand: { '@type': 'Brand', name: 'Northwind' },
+    sku: 'NW-28',
+    image: [{ '@type': 'ImageObject', url: 'photos/car-street.jpg' }],
+    description: 'A touring bike.',
+    offers: [
+      { '@type': 'Offer', price: 1234.56, priceCurrency: 'USD', seller: { name: 'A' } },
+      { '@type': 'Offer', price: '1,234.56', priceCurrency: 'USD', seller: { name: 'B' } },
+    ],
+  },
+])}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Tourer 28"',
+      price: { amount: 1_234.56, currency: 'USD' },
+      address: null,
+      coordinates: null,
+      missing: ['address', 'coordinates'],
+      photos: allKept(1),
+      attributes: { brand: 'Northwind', sku: 'NW-28' },
+    },
+  },
+  {
+    file: 'car-leeds.html',
+    about: 'Car with engine and mileage, sold from a place',
+    content: `<!doctype html><html lang="en-GB"><head><meta charset="utf-8"><title>Estate car</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'Car',
+  name: 'Estate car, one owner',
+  description: 'Full service history.',
+  brand: 'Albion',
+  model: 'Dales',
+  vehicleModelDate: '2019',
+  fuelType: 'Diesel',
+  mileageFromOdometer: { '@type': 'QuantitativeValue', value: 48210, unitCode: 'SMI' },
+  vehicleEngine: { '@type': 'EngineSpecification', name: '2.0 TDI' },
+  image: ['photos/car-side.jpg', 'photos/car-street.jpg'],
+  offers: {
+    '@type': 'Offer',
+    price: '£12,500',
+    availableAtOrFrom: { '@type': 'Place', name: 'Leeds yard' },
+  },
+  location: {
+    '@type': 'Place',
+    address: 'Kirkstall Road 7, Leeds LS3 1LH',
+    geo: { latitude: '53.8009', longitude: '-1.5735' },
+  },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Estate car, one owner',
+      price: { amount: 12_500, currency: 'GBP' },
+      address: 'Kirkstall Road 7, Leeds LS3 1LH',
+      coordinates: { latitude: 53.8009, longitude: -1.5735 },
+      missing: [],
+      photos: allKept(2),
+      attributes: { mileageFromOdometer: '48210 mi', vehicleEngine: '2.0 TDI', fuelType: 'Diesel' },
+    },
+  },
+  {
+    file: 'villa-como.html',
+    about: 'Offer whose itemOffered is the house; a panorama wide enough for all three sizes',
+    content: `<!doctype html><html lang="it"><head><meta charset="utf-8"><title>Villa</title>
+${jsonLd({
+  '@context': { '@vocab': 'https://schema.org/' },
+  '@type': 'https://schema.org/Offer',
+  'schema:price': '2.450.000',
+  'schema:priceCurrency': 'EUR',
+  'https://schema.org/itemOffered': {
+    '@type': 'schema:House',
+    name: { '@value': 'Villa sul lago', '@language': 'it' },
+    description: 'Vista lago, darsena privata.',
+    address: {
+      addressLocality: 'Bellagio',
+      addressRegion: 'CO',
+      addressCountry: { '@type': 'Country', name: 'Italia' },
+    },
+    image: { '@list': ['photos/villa-panorama.jpg'] },
+    amenityFeature: [
+      { '@type': 'LocationFeatureSpecification', name: 'Piscina', value: true },
+      { '@type': 'LocationFeatureSpecification', name: 'Ascensore', value: false },
+    ],
+  },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Villa sul lago',
+      price: { amount: 2_450_000, currency: 'EUR' },
+      address: 'Bellagio, CO, Italia',
+      coordinates: null,
+      missing: ['coordinates'],
+      photos: allKept(1),
+      attributes: { Piscina: 'yes', Ascensore: 'no' },
+    },
+  },
+  {
+    file: 'mansion-tokyo.html',
+    about: 'Japanese, a yen sign that the language decides, no minor unit',
+    content: `<!doctype html><html lang="ja"><head><meta charset="utf-8"><title>物件</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'Apartment',
+  name: '神楽坂の2LDKマンション',
+  description: '駅から徒歩5分。南向き。',
+  offers: { '@type': 'Offer', price: '￥８５，８００，０００' },
+  address: { addressLocality: '新宿区', addressRegion: '東京都', postalCode: '162-0825' },
+  photo: ['photos/flat-tower.jpg', 'photos/flat-room.jpg'],
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: '神楽坂の2LDKマンション',
+      price: { amount: 85_800_000, currency: 'JPY' },
+      address: '162-0825 新宿区, 東京都',
+      coordinates: null,
+      missing: ['coordinates', 'attributes'],
+      photos: allKept(2),
+    },
+  },
+  {
+    file: 'room-lyon.html',
+    about: 'HotelRoom with a price specification and the former price beside it',
+    content: `<!doctype html><html lang="fr"><head><meta charset="utf-8"><title>Chambre</title>
+${jsonLd({
+  '@context': context,
+  '@type': ['HotelRoom', 'Product'],
+  name: 'Chambre sur cour',
+  description: 'Au calme, côté jardin.',
+  image: 'photos/house-room.jpg',
+  occupancy: { '@type': 'QuantitativeValue', minValue: 1, maxValue: 2 },
+  offers: {
+    '@type': 'Offer',
+    priceSpecification: [
+      {
+        '@type': 'UnitPriceSpecification',
+        priceType: 'https://schema.org/ListPrice',
+        price: 150,
+        priceCurrency: 'EUR',
+      },
+      { '@type': 'UnitPriceSpecification', price: '1\u202f234,50', priceCurrency: 'EUR', unitCode: 'MON' },
+    ],
+  },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Chambre sur cour',
+      price: { amount: 1_234.5, currency: 'EUR' },
+      address: null,
+      coordinates: null,
+      missing: ['address', 'coordinates'],
+      photos: allKept(1),
+      attributes: { occupancy: '1–2' },
+    },
+  },
+  {
+    file: 'castle-place.html',
+    about: 'A Place: it has no price, and coordinates 0, 0 are a form left empty',
+    content: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Castle</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'Place',
+  name: 'Castle hall for events',
+  address: 'Castle Hill 1, Stirling',
+  geo: { '@type': 'GeoCoordinates', latitude: 0, longitude: 0 },
+  photo: { '@type': 'ImageObject', contentUrl: 'photos/castle.jpg' },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Castle hall for events',
+      price: null,
+      address: 'Castle Hill 1, Stirling',
+      coordinates: null,
+      missing: ['price', 'coordinates', 'description', 'attributes'],
+      photos: allKept(1),
+      warning: 'coordinates: nullIsland',
+    },
+  },
+  {
+    file: 'price-range.html',
+    about: 'AggregateOffer from low to high: a range is no price',
+    content: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Cabins</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'Product',
+  name: 'Cabin, several sizes',
+  description: 'Prices by size.',
+  image: 'photos/cabin.png',
+  offers: { '@type': 'AggregateOffer', lowPrice: '100', highPrice: '250', priceCurrency: 'USD', offerCount: 4 },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Cabin, several sizes',
+      price: null,
+      address: null,
+      coordinates: null,
+      missing: ['price', 'address', 'coordinates', 'attributes'],
+      photos: allKept(1),
+      warning: 'price: severalAmounts',
+    },
+  },
+  {
+    file: 'ambiguous-price.html',
+    about: '"1.234" in dollars could be 1.234 or 1234: reported, not guessed',
+    content: `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Table</title>
+${jsonLd({
+  '@context': context,
+  '@type': 'Product',
+  name: 'Oak table',
+  description: 'Seats six.',
+  image: 'photos/flat-room.jpg',
+  offers: { '@type': 'Offer', price: '1.234', priceCurrency: 'USD' },
+})}</head><body></body></html>`,
+    expect: {
+      outcome: 'completed',
+      title: 'Oak table',
+      price: null,
+      address: null,
+      coordinates: null,
+      missing: ['price', 'address', 'coordinates', 'attributes'],
+      photos: allKept(1),
+      warning: 'price: ambiguousAmount',
+    },
+  },
+];
