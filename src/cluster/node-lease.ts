@@ -17,6 +17,8 @@ export interface NodeLeaseDeps {
   readonly config: Pick<EngineConfig, 'leaseTtlMs' | 'leaseRenewMs'>;
   /** Another process took the node's name: this one must stop. */
   readonly onTaken: () => void;
+  /** The lease was not renewed in time: what this node owns may be another's soon. It goes on trying. */
+  readonly onExpired: () => void;
 }
 
 /**
@@ -28,6 +30,7 @@ export class NodeLeaseKeeper {
   #revision: number | null = null;
   #goodUntilMs = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | null = null;
+  #renewal: Promise<boolean> | null = null;
   #stopped = false;
 
   constructor(deps: NodeLeaseDeps, lease: NodeLease) {
@@ -46,6 +49,18 @@ export class NodeLeaseKeeper {
     this.#arm(this.#deps.config.leaseRenewMs);
   }
 
+  /**
+   * Renews now, out of turn: a shard was lost, perhaps to a newer process of this very node, which only the store can tell.
+   *
+   * @returns whether the lease is still this process's own; false too when the store does not answer
+   */
+  async confirm(): Promise<boolean> {
+    await this.#renewal;
+    if (this.#stopped) return false;
+    this.#timer?.cancel();
+    return this.#tick();
+  }
+
   /** Stops renewing and gives the lease back. */
   async stop(): Promise<void> {
     this.abandon();
@@ -60,6 +75,7 @@ export class NodeLeaseKeeper {
   abandon(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+    this.#expiry?.cancel();
     this.#goodUntilMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -68,27 +84,39 @@ export class NodeLeaseKeeper {
     this.#timer = this.#deps.clock.setTimer(delayMs, () => void this.#tick());
   }
 
-  async #tick(): Promise<void> {
+  #tick(): Promise<boolean> {
+    this.#renewal ??= this.#renewInTurn().finally(() => {
+      this.#renewal = null;
+    });
+    return this.#renewal;
+  }
+
+  /** @returns whether the lease was renewed */
+  async #renewInTurn(): Promise<boolean> {
     try {
       await this.#renew();
       this.#arm(this.#deps.config.leaseRenewMs);
+      return !this.#stopped;
     } catch (thrown) {
       this.#deps.logger.warn(
         { err: asError(thrown), isGood: this.isGood },
         'the node lease was not renewed; trying again',
       );
       this.#arm(failedRenewalRetryMs);
+      return false;
     }
   }
 
   async #renew(): Promise<void> {
-    const { leases, clock, config, onTaken } = this.#deps;
+    const { leases, clock, config, onTaken, onExpired } = this.#deps;
     const sentMs = clock.monotonicMs();
     const outcome = await leases.renewNode(this.#lease, config.leaseTtlMs, this.#revision);
     if (this.#stopped) return;
     if (outcome.kind === 'held') {
       this.#revision = outcome.revision;
       this.#goodUntilMs = sentMs + config.leaseTtlMs * (1 - marginPart);
+      this.#expiry?.cancel();
+      this.#expiry = clock.setTimer(Math.max(0, this.#goodUntilMs - clock.monotonicMs()), () => onExpired());
       return;
     }
     const current = (await leases.listNodes()).find((lease) => lease.nodeId === this.#lease.nodeId);
@@ -97,8 +125,7 @@ export class NodeLeaseKeeper {
       this.#revision = null;
       throw new Error('the lease ran out');
     }
-    this.#stopped = true;
-    this.#goodUntilMs = Number.NEGATIVE_INFINITY;
+    this.abandon();
     onTaken();
   }
 }

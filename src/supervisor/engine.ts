@@ -86,7 +86,10 @@ export class Engine {
   readonly #owned = new Map<ShardId, OwnedShard>();
   readonly #failing = new Map<ShardId, Error>();
   #phase: 'new' | 'running' | 'stopping' | 'stopped' = 'new';
+  /** A newer epoch has taken a shard: perhaps a newer process of this node, whose place it is then. */
+  #leaseInDoubt = false;
   #round: Promise<void> | null = null;
+  #stopping: Promise<void> | null = null;
   #timer: TimerHandle | null = null;
 
   constructor(deps: EngineDeps) {
@@ -98,6 +101,7 @@ export class Engine {
       {
         ...deps,
         onTaken: () => this.#fail(new EngineError('OWNERSHIP_LOST', `another process runs as node ${deps.nodeId}`)),
+        onExpired: () => this.#leaseExpired(),
       },
       { nodeId: deps.nodeId, incarnation: this.#incarnation, startedAt: deps.clock.now(), draining: false },
     );
@@ -142,12 +146,17 @@ export class Engine {
   }
 
   /** Hands all shards over in good order, then gives the lease back. A second call waits for the first. */
-  async stop(options: { readonly graceMs: number }): Promise<void> {
+  stop(options: { readonly graceMs: number }): Promise<void> {
+    this.#stopping ??= this.#stop(options.graceMs);
+    return this.#stopping;
+  }
+
+  async #stop(graceMs: number): Promise<void> {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopping';
     this.#timer?.cancel();
     await this.#round;
-    await Promise.all([...this.#owned.keys()].map((shard) => this.#handOver(shard, options.graceMs)));
+    await Promise.all([...this.#owned.keys()].map((shard) => this.#handOver(shard, graceMs)));
     await this.#lease.stop();
     this.#phase = 'stopped';
   }
@@ -161,11 +170,28 @@ export class Engine {
     this.#phase = 'stopped';
     this.#timer?.cancel();
     this.#lease.abandon();
-    const reason = new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`);
+    await this.#dropShards(new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`));
+    await this.#round;
+  }
+
+  /** Closes every shard at once and hands nothing over. */
+  async #dropShards(reason: EngineError): Promise<void> {
     const owned = [...this.#owned.values()];
     this.#owned.clear();
+    this.#metrics.shardsOwned.set(0);
     await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
-    await this.#round;
+  }
+
+  /** Self-fencing: the fence in the journal keeps a zombie from writing, this keeps it from starting what nobody will record. */
+  #leaseExpired(): void {
+    if (this.#phase !== 'running') return;
+    const { logger, nodeId } = this.#deps;
+    logger.error({ shards: this.#owned.size }, 'the node lease was not renewed in time; its shards are dropped');
+    const reason = new EngineError('OWNERSHIP_LOST', `the lease of node ${nodeId} ran out`);
+    this.#dropShards(reason).catch((thrown: unknown) => {
+      logger.warn({ err: asError(thrown) }, 'a dropped shard could not stop serving');
+    });
+    if (this.#round === null) this.#tryLater();
   }
 
   async #checkFixed(): Promise<void> {
@@ -215,10 +241,19 @@ export class Engine {
   }
 
   async #takeRound(): Promise<void> {
+    if (!this.#lease.isGood) return;
     const wanted = Array.from({ length: this.#deps.config.shardCount }, (_, index) => index as ShardId).filter(
       (shard) => !this.#owned.has(shard),
     );
     if (wanted.length === 0) return;
+    // A node may take its own shards back from an earlier process of its name: never from a later one.
+    if (this.#leaseInDoubt) {
+      this.#leaseInDoubt = false;
+      if (!(await this.#lease.confirm())) {
+        this.#leaseInDoubt = true;
+        return;
+      }
+    }
     let live: readonly NodeLease[];
     try {
       live = await this.#deps.leases.listNodes();
@@ -236,18 +271,31 @@ export class Engine {
 
   async #tryOpen(shard: ShardId, live: readonly NodeLease[]): Promise<void> {
     const { nodeId, logger } = this.#deps;
+    let taken: TakenShard | null = null;
     try {
       const takeover = await takeShard(this.#deps, shard, { nodeId, incarnation: this.#incarnation }, live);
       if (takeover.kind !== 'taken') {
         this.#failing.delete(shard);
         return;
       }
-      await this.#open(shard, takeover.taken);
+      taken = takeover.taken;
+      await this.#open(shard, taken);
       this.#failing.delete(shard);
     } catch (thrown) {
       const error = asError(thrown);
       this.#failing.set(shard, error);
       logger.error({ shard, err: error }, 'a shard could not be opened; it is tried again');
+      // A node that cannot open it must not keep it from one that can, such as one with a newer pipeline version.
+      if (taken !== null && this.#phase !== 'stopped') await this.#release(shard, taken);
+    }
+  }
+
+  async #release(shard: ShardId, taken: TakenShard): Promise<void> {
+    try {
+      await releaseShard(this.#deps.leases, shard, taken);
+    } catch (thrown) {
+      // The next owner takes the shard all the same, when the lease is gone.
+      this.#deps.logger.warn({ shard, err: asError(thrown) }, 'the lock of a shard could not be given back');
     }
   }
 
@@ -266,6 +314,7 @@ export class Engine {
         slots: this.#slots,
         runner: { clock, logger, payloads, namespace: config.namespace, ports, config },
         projectedThrough: this.#deps.projectedThrough,
+        leaseIsGood: () => this.#lease.isGood,
         onLost: (id, error) => this.#lost(id, error),
       },
       { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: this.#incarnation },
@@ -273,6 +322,10 @@ export class Engine {
     );
     try {
       const service = await this.#deps.serve(shardId, (command, respond) => shard.deliver(command, respond));
+      if (shard.isClosed || this.#phase === 'stopped') {
+        await service.stop();
+        throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
+      }
       this.#owned.set(shardId, { shard, taken, service });
       this.#metrics.shardsOwned.set(this.#owned.size);
     } catch (error) {
@@ -284,17 +337,17 @@ export class Engine {
   async #handOver(shardId: ShardId, graceMs: number): Promise<void> {
     const owned = this.#owned.get(shardId);
     if (owned === undefined) return;
-    this.#owned.delete(shardId);
-    this.#metrics.shardsOwned.set(this.#owned.size);
-    const { logger, leases } = this.#deps;
+    const { logger } = this.#deps;
     try {
       // First no new request can come in; what is in hand is answered by the drain.
       await owned.service.stop();
       await owned.shard.drain(graceMs);
-      await releaseShard(leases, shardId, owned.taken);
+      await this.#release(shardId, owned.taken);
     } catch (thrown) {
-      // The next owner takes the shard all the same, when the lease is gone.
       logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
+    } finally {
+      if (this.#owned.get(shardId) === owned) this.#owned.delete(shardId);
+      this.#metrics.shardsOwned.set(this.#owned.size);
     }
   }
 
@@ -304,7 +357,8 @@ export class Engine {
     this.#metrics.shardsOwned.set(this.#owned.size);
     this.#deps.logger.error({ shard: shardId, err: error }, 'a shard was lost');
     if (this.#phase === 'running' && this.#round === null) this.#tryLater();
-    if (error.code !== 'OWNERSHIP_LOST') this.#failing.set(shardId, error);
+    if (error.code === 'OWNERSHIP_LOST') this.#leaseInDoubt = true;
+    else this.#failing.set(shardId, error);
     void owned?.service.stop().catch((thrown: unknown) => {
       this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a lost shard could not stop serving');
     });
