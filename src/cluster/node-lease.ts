@@ -30,6 +30,7 @@ export class NodeLeaseKeeper {
   #revision: number | null = null;
   #goodUntilMs = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | null = null;
+  #expiry: TimerHandle | null = null;
   #renewal: Promise<boolean> | null = null;
   #stopped = false;
 

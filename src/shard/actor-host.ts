@@ -134,14 +134,20 @@ export class ActorHost {
     return viewOf(state, { definition: this.#definitionOf(state), shard, owner: { node, epoch }, includePayloads });
   }
 
-  /** Handles nothing any more; everyone who waits gets `reply`. */
-  close(reply: Reply): void {
+  /**
+   * Handles nothing any more.
+   *
+   * @param replies - `untouched`: for those whose command was not looked at. `uncertain`: for those whose answer waited for a
+   *   commit; it may be written or not, the next owner knows, and the same command id gets one answer
+   */
+  close(replies: { readonly untouched: Reply; readonly uncertain: Reply }): void {
     this.#closed = true;
     for (const actor of this.#actors.values()) {
-      for (let item = actor.mailbox.take(); item !== undefined; item = actor.mailbox.take()) item.respond?.(reply);
+      for (let item = actor.mailbox.take(); item !== undefined; item = actor.mailbox.take()) {
+        item.respond?.(replies.untouched);
+      }
     }
-    // What they asked may be committed or not: the next owner knows, and the same command id gets one answer.
-    for (const respond of this.#unanswered) respond(reply);
+    for (const respond of this.#unanswered) respond(replies.uncertain);
     this.#unanswered.clear();
     this.#actors.clear();
     this.#heldBack.clear();
@@ -247,13 +253,17 @@ export class ActorHost {
       else this.#dropStraggler(actor.taskId, null, message, 'there is no such task');
       return;
     }
+    if (message.type === 'slot.granted' && this.#deps.stages.isDraining) {
+      this.#dropStraggler(actor.taskId, definition, message, 'the shard starts nothing any more');
+      return;
+    }
     try {
       decision = decide(actor.state, message, {
         taskId: actor.taskId,
         now: this.#deps.clock.now(),
         epoch: this.#owner.epoch,
         definition,
-        mayStart: (spec) => this.#deps.stages.mayStart(definition, spec),
+        mayStart: (spec) => this.#deps.stages.mayStart(definition, spec, message.type === 'stage.settled'),
         config: this.#deps.config,
       });
       if (decision.kind === 'moved') this.#commitDecision(actor, decision, definition, message, respond);
@@ -338,6 +348,9 @@ export class ActorHost {
         message: `${message.type} crashed the actor: ${error.message}`,
       };
       this.#decide(actor, { type: 'actor.quarantine', failure }, null);
+      if (message.type === 'slot.granted') {
+        this.#deps.stages.returnSlot(this.#definitionOf(actor.state), message.stage);
+      }
     } else if (respond === null) {
       this.#decide(actor, message, null);
     }

@@ -150,6 +150,7 @@ export class GroupCommit {
     this.#closed = true;
     this.#queue = [];
     this.#queuedRecords = 0;
+    this.#afterFlight = [];
     this.#wakeIdle();
   }
 
@@ -159,8 +160,20 @@ export class GroupCommit {
     // Deferred, so that all that this turn's messages and promises bring shares the commit.
     this.#deps.clock.defer(() => {
       this.#scheduled = false;
-      void this.#flush();
+      this.#flush().catch((thrown: unknown) => {
+        // What follows a commit has thrown: a bug of ours. The rest of it is lost from memory, so the shard must be read anew.
+        this.#lose({
+          kind: 'broken',
+          error: new EngineError('INTERNAL', `shard ${this.#shard}: ${asError(thrown).message}`, { cause: thrown }),
+        });
+      });
     });
+  }
+
+  #lose(loss: CommitLoss): void {
+    if (this.#closed) return;
+    this.close();
+    this.#deps.onLost(loss);
   }
 
   async #flush(): Promise<void> {
@@ -172,19 +185,17 @@ export class GroupCommit {
     this.#inFlightRecords = count;
     const startedMs = this.#deps.clock.monotonicMs();
     const outcome = await this.#append(pending.encoded);
-    this.#inFlight = false;
     this.#inFlightRecords = 0;
     if (this.#closed) return;
-    if (outcome.kind !== 'committed') {
-      this.close();
-      this.#deps.onLost(outcome);
-      return;
-    }
+    if (outcome.kind !== 'committed') return this.#lose(outcome);
     this.#deps.metrics.committed(count, pending.bytes, this.#deps.clock.monotonicMs() - startedMs);
-    const after = this.#afterFlight;
-    this.#afterFlight = [];
+    // In flight until the last of these has run: what one of them asks to run after all that is pending waits for the others.
     for (const run of pending.onCommitted) run(outcome.sequence);
-    for (const run of after) run(outcome.sequence);
+    for (let after = this.#afterFlight; after.length > 0; after = this.#afterFlight) {
+      this.#afterFlight = [];
+      for (const run of after) run(outcome.sequence);
+    }
+    this.#inFlight = false;
     if (this.#queue.length > 0) this.#schedule();
     else this.#wakeIdle();
   }

@@ -37,6 +37,8 @@ export interface ShardDeps {
   readonly registry: PipelineRegistry;
   readonly runner: StageRunnerDeps;
   readonly slots: StageSlots;
+  /** Whether the node's lease is good for a while; no driver starts when it is not. */
+  readonly leaseIsGood: () => boolean;
   /** The shard can commit no more (fenced, or its journal cannot be trusted) and has closed itself. Called once. */
   readonly onLost: (shard: ShardId, error: EngineError) => void;
   /** How far every projection has read the journal; nothing behind it is trimmed. */
@@ -91,6 +93,9 @@ export class Shard {
         runner: deps.runner,
         slots: deps.slots,
         metrics,
+        leaseIsGood: deps.leaseIsGood,
+        onUnsafe: () =>
+          this.#lose(new EngineError('OWNERSHIP_LOST', `shard ${owner.shard}: the lease of ${owner.node} is not good`)),
         deliver: (taskId, message) => this.#host.deliverOutcome(taskId, message),
       },
       owner,
@@ -148,6 +153,11 @@ export class Shard {
     }
   }
 
+  /** Whether it has been given up or lost. */
+  get isClosed(): boolean {
+    return this.#phase === 'closed';
+  }
+
   /** Numbers for a console. */
   get stats(): {
     readonly tasks: number;
@@ -189,6 +199,8 @@ export class Shard {
     this.#stages.drain();
     const reason = new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} is handed over`);
     const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.close(reason));
+    // A start that is decided runs when its commit is known, and is waited for as every other.
+    await this.#commit.drained();
     await this.#stages.quiet();
     grace.cancel();
     await this.#commit.drained();
@@ -205,9 +217,10 @@ export class Shard {
     this.#stages.close(reason);
     this.#finished.close();
     this.#trimmer.close();
-    const gone: Reply = { kind: 'error', error: this.#notOwner().toReport() };
-    this.#waiters.close(gone);
-    this.#host.close(gone);
+    const untouched: Reply = { kind: 'error', error: this.#notOwner().toReport() };
+    const uncertain: Reply = { kind: 'error', error: this.#ownershipLost().toReport() };
+    this.#waiters.close(untouched);
+    this.#host.close({ untouched, uncertain });
     await this.#writeBehind?.close();
   }
 
@@ -289,6 +302,14 @@ export class Shard {
   #notOwner(): EngineError {
     return new EngineError('NO_OWNER', `shard ${this.owner.shard} is not served here`, {
       retryAfterMs: overloadRetryAfterMs,
+    });
+  }
+
+  /** Unlike {@link #notOwner}: something may have been written. */
+  #ownershipLost(): EngineError {
+    return new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} was given up before its commit was known`, {
+      retryAfterMs: overloadRetryAfterMs,
+      hint: 'repeat the command with the same id: it takes effect once',
     });
   }
 

@@ -15,6 +15,10 @@ export interface StageHostDeps {
   readonly runner: StageRunnerDeps;
   readonly slots: StageSlots;
   readonly metrics: ShardMetrics;
+  /** Whether the node's lease is good for a while: asked before every start. */
+  readonly leaseIsGood: () => boolean;
+  /** A start was refused because it is not: another node may own the shard by now. */
+  readonly onUnsafe: () => void;
   /** Puts an outcome into the task's mailbox. */
   readonly deliver: (taskId: TaskId, message: ActorMessage) => void;
 }
@@ -31,6 +35,8 @@ export class StageHost {
   readonly #lookups = new Map<TaskId, AbortController>();
   readonly #waiters = new Map<TaskId, SlotWaiter>();
   readonly #timers: TimerHeap;
+  /** Slots by key that are taken for stages whose driver does not run yet: their grant or their start is on its way. */
+  readonly #reserved = new Map<string, number>();
   #draining = false;
   #closed = false;
   #onQuiet: (() => void)[] = [];
@@ -44,25 +50,42 @@ export class StageHost {
     );
   }
 
+  /** Whether nothing starts here any more. */
+  get isDraining(): boolean {
+    return this.#draining;
+  }
+
   /** Drivers of this shard that run. */
   get runningCount(): number {
     return this.#runs.size;
   }
 
-  /** Whether a slot of the stage is free; never while the shard drains, so that nothing new starts. */
-  mayStart(definition: PipelineDefinition, spec: StageSpec): boolean {
-    return !this.#draining && this.#deps.slots.isFree(slotKey(definition, spec.name), spec);
+  /**
+   * Whether the stage may start at once; never while the shard drains, so that nothing new starts.
+   *
+   * @param goesOn - the task comes from its stage before and keeps its slot; anyone else goes behind those who wait
+   */
+  mayStart(definition: PipelineDefinition, spec: StageSpec, goesOn: boolean): boolean {
+    if (this.#draining) return false;
+    const { slots } = this.#deps;
+    const key = slotKey(definition, spec.name);
+    return goesOn ? slots.isFree(key, spec) : slots.mayEnter(key, spec);
   }
 
   /** Takes the slot that {@link mayStart} said is free, for a stage that is decided to start. */
   takeSlot(definition: PipelineDefinition, stage: StageName): void {
-    this.#deps.slots.take(slotKey(definition, stage));
+    const key = slotKey(definition, stage);
+    this.#deps.slots.take(key);
+    this.#reserve(key, 1);
     this.#showSlots();
   }
 
   /** Gives a granted slot back: its stage is not queued any more. */
   returnSlot(definition: PipelineDefinition, stage: StageName): void {
-    this.#deps.slots.release(slotKey(definition, stage));
+    if (this.#closed) return;
+    const key = slotKey(definition, stage);
+    this.#reserve(key, -1);
+    this.#deps.slots.release(key);
     this.#grantSoon();
   }
 
@@ -114,10 +137,14 @@ export class StageHost {
     return new Promise((resolve) => this.#onQuiet.push(resolve));
   }
 
-  /** Aborts what runs; nothing of it reaches a mailbox any more. */
+  /** Aborts what runs; nothing of it reaches a mailbox any more. Slots of stages that will not start here are given back. */
   close(reason: Error): void {
+    if (this.#closed) return;
     this.drain();
     this.#closed = true;
+    for (const [key, count] of this.#reserved) for (let left = count; left > 0; left -= 1) this.#deps.slots.release(key);
+    this.#reserved.clear();
+    this.#grantSoon();
     for (const run of this.#runs.values()) run.abort(reason);
     for (const lookup of this.#lookups.values()) lookup.abort(reason);
     this.#lookups.clear();
@@ -131,8 +158,10 @@ export class StageHost {
     sequence: Sequence,
   ): void {
     const { taskId } = state;
-    const { metrics, slots, deliver, runner } = this.#deps;
+    const { metrics, slots, deliver, runner, leaseIsGood, onUnsafe } = this.#deps;
+    if (!leaseIsGood()) return onUnsafe();
     const key = slotKey(definition, stage);
+    this.#reserve(key, -1);
     const startedMs = runner.clock.monotonicMs();
     const run = StageRun.start(this.#jobOf(state, definition, stage, attempt, sequence), runner, {
       onOutcome: (message) => {
@@ -156,11 +185,13 @@ export class StageHost {
 
   #awaitSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
     if (this.#draining) return;
+    const key = slotKey(definition, stage);
     const waiter: SlotWaiter = {
       spec: definition.stage(stage),
-      key: slotKey(definition, stage),
+      key,
       onGranted: () => {
         this.#waiters.delete(taskId);
+        this.#reserve(key, 1);
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });
       },
     };
@@ -208,6 +239,11 @@ export class StageHost {
       checkpoints: state.checkpoints,
       fence: { shard: this.#shard, epoch: this.#epoch, sequence },
     };
+  }
+
+  /** Notes a slot that is taken and not used yet (1), or is used or given back now (-1). */
+  #reserve(key: string, by: 1 | -1): void {
+    this.#reserved.set(key, (this.#reserved.get(key) ?? 0) + by);
   }
 
   /** After this turn: a task that goes on to its next stage takes the slot over before those who wait. */

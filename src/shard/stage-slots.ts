@@ -34,6 +34,17 @@ export class StageSlots {
     return this.#waiting;
   }
 
+  /** Whether a slot of the stage is free now, and nobody who stands in line could have it: what a newcomer is asked. */
+  mayEnter(key: string, spec: StageSpec): boolean {
+    if (!this.isFree(key, spec)) return false;
+    if (this.#waiting === 0) return true;
+    for (const [waitingKey, line] of this.#waitingByKey) {
+      const [first] = line;
+      if (first !== undefined && this.isFree(waitingKey, first.spec)) return false;
+    }
+    return true;
+  }
+
   /** Whether a slot of the stage is free now. */
   isFree(key: string, spec: StageSpec): boolean {
     if (this.#running >= this.#maxRunning) return false;
