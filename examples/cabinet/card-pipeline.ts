@@ -22,13 +22,15 @@ import { createResourceReader } from './resources/resource-reader.ts';
 export interface CardPipelineOptions {
   /** First retry of every stage; the others grow from it. 500 when left out; a demo takes less. */
   readonly initialDelayMs?: number;
+  /** Longest wait before a retry of `publish`; 30,000 when left out. */
+  readonly maxDelayMs?: number;
   /** Attempts at one time on a node, of the stages that use a processor core; 2 when left out. */
   readonly heavyConcurrency?: number;
 }
 
 /** The pipeline from a listing page to a published, exported card: Parse, Photos, Publish, Export, Cleanup. */
 export function createCardPipeline(options: CardPipelineOptions = {}) {
-  const { initialDelayMs = 500, heavyConcurrency = 2 } = options;
+  const { initialDelayMs = 500, maxDelayMs = 30_000, heavyConcurrency = 2 } = options;
   return definePipeline({
     name: 'card',
     version: 1,
@@ -55,7 +57,7 @@ export function createCardPipeline(options: CardPipelineOptions = {}) {
           output: publicationSchema,
           driver: publishDriver,
           // The board is the stage that fails most and the one whose failure a person notices.
-          retry: { maxAttempts: 12, initialDelayMs, maxDelayMs: 30_000 },
+          retry: { maxAttempts: 12, initialDelayMs, maxDelayMs },
           timeoutMs: 15_000,
         })
         .stage('export', {

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { startBoardServer } from './board-server.ts';
+import { holdFolder } from './folder-holder.ts';
 
 const { values } = parseArgs({
   options: {
@@ -11,10 +12,12 @@ const { values } = parseArgs({
     'fault-lost-answer': { type: 'string', default: '0' },
     'slow-ms': { type: 'string', default: '500' },
     seed: { type: 'string', default: '0' },
+    'end-with-parent': { type: 'boolean', default: false },
   },
 });
 if (values['data-dir'] === undefined) throw new Error('--data-dir is required');
 
+await holdFolder(values['data-dir']);
 const board = await startBoardServer({
   dataDir: values['data-dir'],
   port: Number(values.port),
@@ -39,3 +42,6 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     void board.close().then(() => process.exit(0));
   });
 }
+
+// Started by a program that has gone, `kill -9` included: end at once. What was applied is on disk; a half-written line is not.
+if (values['end-with-parent']) process.stdin.on('end', () => process.exit(0)).resume();

@@ -32,7 +32,8 @@ export const startTimeoutMs = 30_000;
 /** Starts `board/main.ts` as a child process and waits until it listens. @throws Error with what it said when it does not */
 export async function startBoard(options: StartBoardOptions): Promise<BoardProcess> {
   const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), mainPath(), ...flagsOf(options)], {
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // A pipe to its input that is never written: it closes with this process, however this process ends, and the board ends then.
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   const exited = once(child, 'exit') as Promise<[number | null]>;
   const { url, pid } = await listening(child);
@@ -69,7 +70,7 @@ function flagsOf({ dataDir, port, faults = {}, seed, slowMs }: StartBoardOptions
     ['--slow-ms', slowMs],
     ['--seed', seed],
   ];
-  return flags.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]));
+  return ['--end-with-parent', ...flags.flatMap(([name, value]) => (value === undefined ? [] : [name, String(value)]))];
 }
 
 async function listening(child: ChildProcess): Promise<{ readonly url: string; readonly pid: number }> {
