@@ -111,10 +111,10 @@ export function readWrittenCurrency(text: string, language: string | null): Writ
   return currency === undefined ? { kind: 'ambiguous', sign } : { kind: 'known', currency };
 }
 
-/** A sign of letters must stand as a word of its own: `Ft` is no part of `Loft`. */
+/** A sign of letters must stand as a word of its own: `Ft` is no part of `Loft`. Chinese characters stand next to others. */
 function holdsSign(text: string, sign: string): boolean {
   const escaped = sign.replaceAll(/[$.]/g, String.raw`\$&`);
-  const left = /^\p{L}/u.test(sign) ? String.raw`(?<!\p{L})` : '';
-  const right = /\p{L}$/u.test(sign) ? String.raw`(?!\p{L})` : '';
+  const left = /^[\p{Script=Latin}\p{Script=Cyrillic}]/u.test(sign) ? String.raw`(?<!\p{L})` : '';
+  const right = /[\p{Script=Latin}\p{Script=Cyrillic}]$/u.test(sign) ? String.raw`(?!\p{L})` : '';
   return new RegExp(`${left}${escaped}${right}`, 'u').test(text);
 }

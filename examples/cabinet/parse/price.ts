@@ -16,7 +16,7 @@ export const maximumAmount = 1e13;
 
 // "1.2M", "1,5 млн", "3 Mio": an amount in other units, which looks like a small one.
 const multiplier =
-  /\d\s*(?:k|m|mm|bn|b|mio|mln|mil|mrd|tis|tys|tsd|million|thousand|billion|lakhs?|crores?|cr|млн|тыс|млрд|億|万|萬|亿)(?![\p{L}])/iu;
+  /\d\s*(?:k|m|mm|bn|b|mio|mln|mil|mrd|tis|tys|tsd|million|thousand|billion|lakhs?|crores?|cr|млн|тыс|млрд)(?!\p{L})|\d\s*[億万萬亿]/iu;
 // One number: digits with separators between them. Spaces count only before three digits, so "3 rooms 2 baths" stays two.
 const number = /[-−–]?\s?\d+(?:[.,'’]\d+| \d{3}(?!\d))*/gu;
 // "1250,-", "1.250.–", "1250,--": no decimals.
@@ -105,7 +105,8 @@ function isGrouped(whole: string, separator: string): boolean {
   const groups = whole.split(separator);
   const [first = '', ...rest] = groups;
   if (!/^\d{1,3}$/.test(first) || rest.at(-1)?.length !== 3) return false;
-  return rest.every((group) => group.length === 3) || rest.slice(0, -1).every((group) => group.length === 2);
+  if (rest.every((group) => group.length === 3)) return true;
+  return separator === ',' && rest.slice(0, -1).every((group) => group.length === 2);
 }
 
 function none(reason: PriceProblem): PriceReading {
