@@ -1,0 +1,192 @@
+import { expect } from 'vitest';
+import { positionOf } from '../../src/actors/task-state.ts';
+import { connectClient, type Client, type ConnectClientOptions } from '../../src/client.ts';
+import type { EngineConfig } from '../../src/core/config.ts';
+import type { TaskId } from '../../src/core/ids.ts';
+import { journalStream } from '../../src/core/subjects.ts';
+import { finishedStatuses } from '../../src/core/task-view.ts';
+import type { Journal } from '../../src/ports/journal.ts';
+import type { NatsLink } from '../../src/transport/nats-connection.ts';
+import { checkEffects } from './effects-checker.ts';
+import { EngineChild, type EngineProcessSettings } from './engine-child.ts';
+import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
+import { Ledger } from './ledger.ts';
+import { ledgerPipeline } from './ledger-pipeline.ts';
+import { startNats, type NatsFixture, type NatsFixtureOptions } from './nats-server.ts';
+import { eventually, NatsWorld } from './nats-world.ts';
+
+/** Namespace of every engine of a test: each test file has servers of its own. */
+const namespace = 'it';
+const shardCount = 4;
+/** Most tasks that one list may hold. */
+const listLimit = 1_000;
+
+/** Real servers, engine processes and the world that they change, of one test file. Call `stop` in `afterAll`. */
+export class EngineWorld {
+  readonly nats: NatsFixture;
+  readonly ledger: Ledger;
+  readonly settings: EngineProcessSettings;
+  readonly #stores: NatsWorld;
+  readonly #engines: EngineChild[] = [];
+  readonly #clients: Client[] = [];
+  #link: Promise<NatsLink> | undefined;
+  #journal: Promise<Journal> | undefined;
+  readonly #accepted = new Set<TaskId>();
+
+  private constructor(nats: NatsFixture, ledger: Ledger, replicas: 1 | 3, config: Partial<EngineConfig>) {
+    this.nats = nats;
+    this.ledger = ledger;
+    this.#stores = new NatsWorld(nats, replicas);
+    this.settings = {
+      servers: nats.urls,
+      ledgerUrl: ledger.url,
+      nodeId: 'n-1',
+      config: { namespace, shardCount, replicas, maxRunningStages: 24, maxInterruptions: 50, ...config },
+    };
+  }
+
+  /** Starts the servers and the ledger; engines and clients come later. */
+  static async start(
+    options: NatsFixtureOptions & { readonly config?: Partial<EngineConfig> } = {},
+  ): Promise<EngineWorld> {
+    const { config = {}, ...fixture } = options;
+    const nats = await startNats(fixture);
+    return new EngineWorld(nats, await Ledger.start(), fixture.servers ?? 1, config);
+  }
+
+  /** Starts an engine process; resolves when it is ready. */
+  async startEngine(settings: Partial<EngineProcessSettings> = {}): Promise<EngineChild> {
+    const engine = this.spawnEngine(settings);
+    await engine.ready();
+    return engine;
+  }
+
+  /** Starts an engine process, without waiting for it. */
+  spawnEngine(settings: Partial<EngineProcessSettings> = {}): EngineChild {
+    const engine = EngineChild.spawn({ ...this.settings, ...settings });
+    this.#engines.push(engine);
+    return engine;
+  }
+
+  /** A client of the engine; it waits for one to be ready. */
+  async connect(options: Partial<ConnectClientOptions> = {}): Promise<Client> {
+    const client = await connectClient({
+      servers: this.nats.urls,
+      namespace,
+      connectTimeoutMs: 60_000,
+      deadlineMs: 60_000,
+      ...options,
+    });
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** Submits orders `<prefix>-1` to `<prefix>-<count>`, every fourth of them flaky; resolves when all are accepted. */
+  async submitOrders(client: Client, prefix: string, count: number): Promise<readonly TaskId[]> {
+    const items = Array.from({ length: count }, (_, index) => ({
+      taskId: `${prefix}-${index + 1}`,
+      input: { flaky: index % 4 === 0 },
+    }));
+    const outcomes = await client.submitMany(ledgerPipeline, items);
+    return outcomes.map((outcome) => {
+      if (outcome.kind === 'error') throw outcome.error;
+      this.#accepted.add(outcome.taskId);
+      return outcome.taskId;
+    });
+  }
+
+  /** The stage's idempotency key. */
+  keyOf(taskId: string, stage: string): string {
+    return `${namespace}:${taskId}:${stage}`;
+  }
+
+  /** Resolves when every task has ended; `resolveUnknown` first settles those that are parked. */
+  async untilAllEnd(client: Client, timeoutMs = 60_000): Promise<void> {
+    let open = 'not asked yet';
+    await eventually(
+      'every task has ended',
+      async () => {
+        const { tasks } = await client.list({ limit: listLimit });
+        const live = tasks.filter(({ status }) => status !== 'deadLettered');
+        open = live
+          .slice(0, 5)
+          .map((task) => `${task.taskId} ${task.state}`)
+          .join(', ');
+        for (const task of live) {
+          if (task.status === 'unknown' && task.stage === 'charge') await this.#resolveCharge(client, task.taskId);
+        }
+        return live.length === 0;
+      },
+      timeoutMs,
+    ).catch((error: unknown) => {
+      throw new Error(`tasks are still open: ${open}`, { cause: error });
+    });
+  }
+
+  /** What the operator does: looks at the world, and says what became of the stage. */
+  async #resolveCharge(client: Client, taskId: TaskId): Promise<void> {
+    const key = this.keyOf(taskId, 'charge');
+    if (!this.ledger.isQuiet(key)) return;
+    const isDone = this.ledger.appliedCount(key) > 0;
+    await client.resolve(taskId, isDone ? { kind: 'completed', output: Ledger.outputOf(key) } : { kind: 'notDone' }, {
+      by: 'operator',
+    });
+  }
+
+  /** Which server leads the journal's stream, of a cluster. */
+  async journalLeader(): Promise<number> {
+    const { leader = '' } = await this.#journalCluster();
+    return Number(leader.slice(1));
+  }
+
+  /** Whether every replica of the journal's stream has all of it. */
+  async isJournalInSync(): Promise<boolean> {
+    const { leader = '', replicas = [] } = await this.#journalCluster();
+    return leader !== '' && replicas.length === 2 && replicas.every(({ current }) => current);
+  }
+
+  async #journalCluster(): Promise<{
+    readonly leader?: string;
+    readonly replicas?: readonly { readonly current: boolean }[];
+  }> {
+    const { connection } = await this.#linkOnce();
+    const answer = await connection.request(`$JS.API.STREAM.INFO.${journalStream(namespace)}`, '', { timeout: 5_000 });
+    return answer.json<{ readonly cluster?: object }>().cluster ?? {};
+  }
+
+  /** The test's own link, to whichever server answers. */
+  #linkOnce(): Promise<NatsLink> {
+    this.#link ??= this.#stores.link({ servers: this.nats.urls });
+    return this.#link;
+  }
+
+  /** The whole journal as the leader has it, read back and replayed. */
+  async readJournal(): Promise<JournalReport> {
+    this.#journal ??= this.#stores.journal(namespace, { link: await this.#linkOnce() });
+    const journal = await this.#journal;
+    return checkJournal(await readWholeJournal(journal, shardCount), [ledgerPipeline]);
+  }
+
+  /** Expects that every accepted order has completed, once, and that journal and ledger keep every rule. */
+  async expectAllDone(): Promise<JournalReport> {
+    const report = await this.readJournal();
+    expect(report.violations).toEqual([]);
+    expect(checkEffects(this.ledger, report, namespace)).toEqual([]);
+    const states = [...this.#accepted].map(
+      (taskId) => report.tasks.get(taskId)?.machine.value ?? `${taskId} is missing`,
+    );
+    expect(states.filter((state) => state !== 'completed')).toEqual([]);
+    const unfinished = [...report.tasks.values()].filter(
+      ({ machine }) => !finishedStatuses.includes(positionOf(machine.value).status),
+    );
+    expect(unfinished.map(({ taskId }) => taskId)).toEqual([]);
+    return report;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#clients.map((client) => client.close()));
+    await Promise.all(this.#engines.map((engine) => engine.kill()));
+    await this.ledger.stop();
+    await this.#stores.stop();
+  }
+}
