@@ -57,7 +57,7 @@ export function createCardPipeline(options: CardPipelineOptions = {}) {
           output: publicationSchema,
           driver: publishDriver,
           // The board is the stage that fails most and the one whose failure a person notices.
-          retry: { maxAttempts: 12, initialDelayMs, maxDelayMs },
+          retry: { maxAttempts: 30, initialDelayMs, maxDelayMs },
           timeoutMs: 15_000,
         })
         .stage('export', {
