@@ -41,7 +41,12 @@ export class JournalTrimmer {
   /** The shard's checkpoint has moved: what is before it is only history now. */
   checkpointed(sequence: Sequence): void {
     this.#checkpoint = sequence;
-    if (this.#timer !== null || this.#closed) return;
+    this.#arm();
+  }
+
+  /** Looks again when the oldest message that was kept may go; not while there is nothing that could. */
+  #arm(): void {
+    if (this.#timer !== null || this.#closed || this.#trimmed >= this.#checkpoint) return;
     const delayMs = Math.max(leastIntervalMs, this.#nextDueAt - this.#deps.clock.now());
     this.#timer = this.#deps.clock.setTimer(delayMs, () => void this.#tick());
   }
@@ -57,10 +62,11 @@ export class JournalTrimmer {
     } catch (thrown) {
       this.#deps.logger.warn(
         { shard: this.#shard, err: asError(thrown) },
-        'the journal could not be trimmed; the next checkpoint tries again',
+        'the journal could not be trimmed; it is tried again',
       );
     }
     this.#timer = null;
+    this.#arm();
   }
 
   /** Trims now what may go. @throws EngineError `UNAVAILABLE` */

@@ -74,7 +74,9 @@ class JournalTail {
 
   apply(record: TaskRecord): void {
     this.records += 1;
-    const state = this.#states.get(record.task) ?? null;
+    const known = this.#states.get(record.task) ?? null;
+    // A finished task's id is free again after its retention, while its records may still stand in the tail.
+    const state = known !== null && record.seq === 1 && isFinished(known) ? null : known;
     if (state !== null && record.seq <= state.seq) return;
     if (state === null && record.seq > 1) {
       this.#orphans.set(record.task, record);

@@ -47,6 +47,8 @@ export interface ShardDeps {
 
 /** A stall of the journal longer than this closes the door to new work. */
 const stallLimitMs = 2_000;
+/** Longest that a drain waits for its last commits. What is uncommitted then was answered to nobody. */
+const commitGraceMs = 5_000;
 
 type Respond = (reply: Reply) => void;
 
@@ -200,10 +202,10 @@ export class Shard {
     const reason = new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} is handed over`);
     const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.close(reason));
     // A start that is decided runs when its commit is known, and is waited for as every other.
-    await this.#commit.drained();
+    await this.#committed(Math.max(graceMs, commitGraceMs));
     await this.#stages.quiet();
     grace.cancel();
-    await this.#commit.drained();
+    await this.#committed(commitGraceMs);
     await this.#writeBehind?.flush();
     await this.#writeBehind?.flush();
     await this.close(reason);
@@ -222,6 +224,17 @@ export class Shard {
     this.#waiters.close(untouched);
     this.#host.close({ untouched, uncertain });
     await this.#writeBehind?.close();
+  }
+
+  /** Resolves when nothing is uncommitted any more, or after `mostMs`: a journal that is gone must not keep a node from stopping. */
+  #committed(mostMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#deps.clock.setTimer(mostMs, resolve);
+      void this.#commit.drained().then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #resume(recovered: RecoveredShard, claim: Sequence): void {
@@ -317,9 +330,18 @@ export class Shard {
     const ids: TaskId[] = [];
     for await (const taskId of this.#deps.snapshots.finishedIds(this.owner.shard)) ids.push(taskId);
     const found = await this.#deps.snapshots.findFinished(this.owner.shard, ids);
-    const written = [...found].map(([taskId, bytes]) =>
-      this.#host.view(decodeSnapshot(taskId, bytes, this.#deps.registry), false),
-    );
+    const written = [...found].flatMap(([taskId, bytes]) => {
+      try {
+        return [this.#host.view(decodeSnapshot(taskId, bytes, this.#deps.registry), false)];
+      } catch (thrown) {
+        // One task of a version that this node has no more must not hide all others.
+        this.#deps.logger.warn(
+          { taskId, shard: this.owner.shard, err: asError(thrown) },
+          'a finished task is not listed',
+        );
+        return [];
+      }
+    });
     return [...written, ...this.#finished.unwrittenStates().map((state) => this.#host.view(state, false))];
   }
 

@@ -142,7 +142,8 @@ export class StageHost {
     if (this.#closed) return;
     this.drain();
     this.#closed = true;
-    for (const [key, count] of this.#reserved) for (let left = count; left > 0; left -= 1) this.#deps.slots.release(key);
+    for (const [key, count] of this.#reserved)
+      for (let left = count; left > 0; left -= 1) this.#deps.slots.release(key);
     this.#reserved.clear();
     this.#grantSoon();
     for (const run of this.#runs.values()) run.abort(reason);

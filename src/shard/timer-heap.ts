@@ -3,17 +3,20 @@ import type { Millis, TaskId } from '../core/ids.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 
 /**
- * All durable timers of a shard: one heap over absolute due times and one armed timer for the earliest. The due times stand in
- * the tasks' states; this is only the alarm clock, filled again by a recovery.
+ * All durable timers of a shard: one heap and one armed timer for the earliest. The due times stand in the tasks' states; this
+ * is only the alarm clock, filled again by a recovery.
+ *
+ * A due time is an instant of the wall clock. It becomes one of the monotonic clock when its timer is set, so that a wall
+ * clock that jumps afterwards neither fires a retry early nor holds it back.
  *
  * A task whose timer is set anew keeps its old entry: it fires as a straggler, which the actor drops.
  */
 export class TimerHeap {
   readonly #clock: Clock;
   readonly #onDue: (taskId: TaskId, dueAt: Millis) => void;
-  readonly #heap = new FlatQueue<TaskId>();
+  readonly #heap = new FlatQueue<{ readonly taskId: TaskId; readonly dueAt: Millis }>();
   #armed: TimerHandle | null = null;
-  #armedFor = Number.POSITIVE_INFINITY;
+  #armedForMs = Number.POSITIVE_INFINITY;
   #closed = false;
 
   constructor(clock: Clock, onDue: (taskId: TaskId, dueAt: Millis) => void) {
@@ -25,11 +28,12 @@ export class TimerHeap {
     return this.#heap.length;
   }
 
-  /** Calls `onDue` once at `dueAt`, or in this turn's end when that is past. */
+  /** Calls `onDue` once at `dueAt`, or soon after this turn when that is past. */
   set(taskId: TaskId, dueAt: Millis): void {
     if (this.#closed) return;
-    this.#heap.push(taskId, dueAt);
-    if (dueAt < this.#armedFor) this.#arm();
+    const dueMs = this.#clock.monotonicMs() + Math.max(0, dueAt - this.#clock.now());
+    this.#heap.push({ taskId, dueAt }, dueMs);
+    if (dueMs < this.#armedForMs) this.#arm();
   }
 
   /** Fires nothing any more. */
@@ -41,28 +45,23 @@ export class TimerHeap {
 
   #arm(): void {
     this.#armed?.cancel();
-    const dueAt = this.#heap.peekValue();
-    if (dueAt === undefined || this.#closed) {
-      this.#armedFor = Number.POSITIVE_INFINITY;
+    const dueMs = this.#heap.peekValue();
+    if (dueMs === undefined || this.#closed) {
+      this.#armedForMs = Number.POSITIVE_INFINITY;
       return;
     }
-    this.#armedFor = dueAt;
-    // The wall clock may jump between arming and firing, so what is due is asked again, at least once a minute.
-    const delayMs = Math.min(Math.max(0, dueAt - this.#clock.now()), maximumSleepMs);
-    this.#armed = this.#clock.setTimer(delayMs, () => this.#fire());
+    this.#armedForMs = dueMs;
+    this.#armed = this.#clock.setTimer(Math.max(0, dueMs - this.#clock.monotonicMs()), () => this.#fire());
   }
 
   #fire(): void {
-    const now = this.#clock.now();
+    const nowMs = this.#clock.monotonicMs();
     for (;;) {
-      const dueAt = this.#heap.peekValue();
-      if (dueAt === undefined || dueAt > now || this.#closed) break;
-      const taskId = this.#heap.pop();
-      if (taskId !== undefined) this.#onDue(taskId, dueAt);
+      const dueMs = this.#heap.peekValue();
+      if (dueMs === undefined || dueMs > nowMs || this.#closed) break;
+      const due = this.#heap.pop();
+      if (due !== undefined) this.#onDue(due.taskId, due.dueAt);
     }
     this.#arm();
   }
 }
-
-/** Longest sleep before the wall clock is looked at again. */
-const maximumSleepMs = 60_000;
