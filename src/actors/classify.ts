@@ -1,11 +1,23 @@
+import { maximumBackoffMs } from '../core/backoff.ts';
 import { FatalError, RateLimitedError, RetryableError } from '../core/driver-errors.ts';
-import { EngineError, showValue } from '../core/errors.ts';
-import { maximumCauseDepth, maximumFailureMessageLength, type Failure } from '../core/failures.ts';
-import type { Classify } from '../ports/driver.ts';
+import { asError, EngineError, showValue } from '../core/errors.ts';
+import {
+  failureClasses,
+  maximumCauseDepth,
+  maximumFailureMessageLength,
+  maximumFailureWordLength,
+  type Failure,
+} from '../core/failures.ts';
+import type { StageSpec } from '../pipeline/definition.ts';
 
-/** Node's error codes of a network that may work a moment later. */
+/** What of a stage decides on the class of its errors. */
+export type ClassifyingStage = Pick<StageSpec, 'classify' | 'effect'>;
+
+/** Node's error codes of a network that may work a moment later, when nothing was sent. */
+const unsentCodes = new Set(['ECONNREFUSED', 'EAI_AGAIN', 'ENOTFOUND', 'UND_ERR_CONNECT_TIMEOUT']);
+
+/** The same, when something may have been sent: the other side may have done what it was asked. */
 const networkCodes = new Set([
-  'ECONNREFUSED',
   'ECONNRESET',
   'ECONNABORTED',
   'EPIPE',
@@ -14,53 +26,96 @@ const networkCodes = new Set([
   'EHOSTDOWN',
   'ENETUNREACH',
   'ENETDOWN',
-  'EAI_AGAIN',
-  'ENOTFOUND',
-  'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_SOCKET',
 ]);
 
-/** HTTP statuses that a later try may not get. */
-const retryableStatuses = new Set([408, 425, 429, 500, 502, 503, 504]);
+/** HTTP statuses by which the other side says that it did nothing. */
+const untouchedStatuses = new Set([408, 425, 429]);
+/** HTTP statuses that a later try may not get. Proxies give 502 to 504 also for requests that went through. */
+const retryableStatuses = new Set([500, 502, 503, 504]);
 
 /**
- * What kind of failure an error is: the driver's own word first, then the stage's `classify`, then what Node's network errors
- * and HTTP statuses say, and `unexpected` for the rest. Pure.
+ * What kind of failure a thrown value is: the driver's own word first, then the stage's `classify`, then what Node's network
+ * errors and HTTP statuses say, and `unexpected` for the rest. Pure and total: it throws for no value, whatever its
+ * properties do.
+ *
+ * For an `atMostOnce` stage an error after which the effect may have happened is `unexpected`, unless driver or stage say
+ * otherwise.
  */
-export function classifyError(error: Error, classify: Classify | null): Failure {
+export function classifyThrown(thrown: unknown, stage: ClassifyingStage): Failure {
+  try {
+    return classifyError(asError(thrown), stage);
+  } catch (error) {
+    return {
+      class: 'unexpected',
+      code: 'UNREADABLE_ERROR',
+      name: 'Error',
+      message: `the error cannot be read: ${readMessage(error)}`,
+    };
+  }
+}
+
+function classifyError(error: Error, stage: ClassifyingStage): Failure {
   if (error instanceof RetryableError) return failureOf(error, 'retryable', error.code);
   if (error instanceof FatalError) return failureOf(error, 'fatal', error.code);
   if (error instanceof RateLimitedError) {
-    const asked = Number.isFinite(error.retryAfterMs) ? Math.max(0, Math.ceil(error.retryAfterMs)) : 0;
-    return { ...failureOf(error, 'rateLimited', error.code), retryAfterMs: asked };
+    return { ...failureOf(error, 'rateLimited', error.code), retryAfterMs: spanOf(error.retryAfterMs) };
   }
-  const own = classify?.(error);
-  if (own !== undefined) return { ...failureOf(error, own.class, codeOf(error) ?? 'CLASSIFIED'), ...own };
-  if (error instanceof EngineError) return classifyEngineError(error);
+  return classifyByStage(error, stage) ?? classifyByDefault(error, stage.effect === 'atMostOnce');
+}
+
+/** The stage's own view; its word is checked, for what it gives is recorded. */
+function classifyByStage(error: Error, { classify }: ClassifyingStage): Failure | undefined {
+  if (classify === null) return undefined;
+  let own: ReturnType<typeof classify>;
+  try {
+    own = classify(error);
+  } catch (thrown) {
+    const failure = failureOf(error, 'unexpected', 'CLASSIFY_FAILED');
+    return {
+      ...failure,
+      causes: [cut(`classify threw: ${readMessage(thrown)}`), ...(failure.causes ?? [])].slice(0, maximumCauseDepth),
+    };
+  }
+  if (own === undefined) return undefined;
+  if (!failureClasses.includes(own.class)) {
+    const failure = failureOf(error, 'unexpected', 'CLASSIFY_FAILED');
+    return { ...failure, causes: [`classify gave the class ${showValue(own.class)}`] };
+  }
+  const given = failureOf(error, own.class, textOr(own.code, codeOf(error) ?? 'CLASSIFIED'));
+  return {
+    ...given,
+    name: word(textOr(own.name, given.name)),
+    message: cut(textOr(own.message, given.message)),
+    ...(own.retryAfterMs === undefined ? {} : { retryAfterMs: spanOf(own.retryAfterMs) }),
+  };
+}
+
+function classifyByDefault(error: Error, atMostOnce: boolean): Failure {
+  const perhapsDone = atMostOnce ? 'unexpected' : 'retryable';
+  // What the engine itself says of a driver's value or of its store.
+  if (error instanceof EngineError) return failureOf(error, error.retryable ? perhapsDone : 'contract', error.code);
   const code = codeOf(error);
-  if (code !== undefined && networkCodes.has(code)) return failureOf(error, 'retryable', code);
+  if (code !== undefined && unsentCodes.has(code)) return failureOf(error, 'retryable', code);
+  if (code !== undefined && networkCodes.has(code)) return failureOf(error, perhapsDone, code);
   const status = statusOf(error);
   if (status !== undefined && status >= 400) {
-    return failureOf(error, retryableStatuses.has(status) ? 'retryable' : 'fatal', `HTTP_${status}`);
+    if (untouchedStatuses.has(status)) return failureOf(error, 'retryable', `HTTP_${status}`);
+    return failureOf(error, retryableStatuses.has(status) ? perhapsDone : 'fatal', `HTTP_${status}`);
   }
   return failureOf(error, 'unexpected', code ?? 'UNEXPECTED');
 }
 
-/** What the engine itself says of a driver's value or of its store. */
-function classifyEngineError(error: EngineError): Failure {
-  return failureOf(error, error.retryable ? 'retryable' : 'contract', error.code);
-}
-
-/** An error as a failure record: message and causes are cut to their bounds. */
+/** An error as a failure record: its texts and causes are cut to their bounds. */
 export function failureOf(error: Error, failureClass: Failure['class'], code: string): Failure {
   const causes = causesOf(error);
   return {
     class: failureClass,
-    code,
-    name: stringOr(error.name, 'Error'),
-    message: cut(stringOr(error.message, '')),
+    code: word(textOr(code, 'UNEXPECTED')),
+    name: word(textOr(error.name, 'Error')),
+    message: cut(textOr(error.message, '')),
     ...(causes.length === 0 ? {} : { causes }),
   };
 }
@@ -69,25 +124,48 @@ function causesOf(error: Error): string[] {
   const causes: string[] = [];
   let cause: unknown = error.cause;
   while (cause !== undefined && cause !== null && causes.length < maximumCauseDepth) {
-    causes.push(cut(cause instanceof Error ? `${cause.name}: ${cause.message}` : showValue(cause)));
-    cause = cause instanceof Error ? cause.cause : undefined;
+    if (!(cause instanceof Error)) {
+      causes.push(cut(showValue(cause)));
+      break;
+    }
+    causes.push(cut(`${textOr(cause.name, 'Error')}: ${textOr(cause.message, '')}`));
+    cause = cause.cause;
   }
   return causes;
 }
 
-function cut(text: string): string {
-  return text.length <= maximumFailureMessageLength ? text : `${text.slice(0, maximumFailureMessageLength - 1)}…`;
+/** Whole milliseconds from 0 to the longest backoff; 0 for what is no span. */
+function spanOf(value: unknown): number {
+  if (typeof value !== 'number' || Number.isNaN(value)) return 0;
+  return Math.ceil(Math.min(Math.max(0, value), maximumBackoffMs));
 }
 
-function stringOr(value: unknown, otherwise: string): string {
+function cut(text: string, most = maximumFailureMessageLength): string {
+  // Half a character has no bytes: it would come back from the journal as another one.
+  return (text.length <= most ? text : `${text.slice(0, most - 1)}…`).toWellFormed();
+}
+
+function word(text: string): string {
+  return cut(text, maximumFailureWordLength);
+}
+
+function textOr(value: unknown, otherwise: string): string {
   return typeof value === 'string' ? value : otherwise;
+}
+
+function readMessage(thrown: unknown): string {
+  try {
+    return cut(textOr(asError(thrown).message, ''));
+  } catch {
+    return 'nor can what it threw';
+  }
 }
 
 /** Fetch hides the network's code in its cause. */
 function codeOf(error: Error): string | undefined {
   for (const holder of [error, error.cause]) {
     const code = (holder as { code?: unknown } | null | undefined)?.code;
-    if (typeof code === 'string') return code;
+    if (typeof code === 'string' && code !== '') return code;
   }
   return undefined;
 }

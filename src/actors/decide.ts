@@ -6,6 +6,7 @@ import { unitHash } from '../core/hash.ts';
 import type { Epoch, Millis, StageName, TaskId } from '../core/ids.ts';
 import type { CommandOrigin, Completion, Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
 import type { Reply } from '../core/replies.ts';
+import { attemptsUsed } from '../pipeline/control.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import { legalCommands } from '../pipeline/machine-step.ts';
 import { effectsBetween, type Effect } from './effects.ts';
@@ -230,7 +231,7 @@ function settled(
   const decision = decideRetry({
     policy: spec.retry,
     failure: result.failure,
-    used: control.attempt - control.attemptBase - control.interruptions,
+    used: attemptsUsed(control),
     now: ctx.now,
     random: unitHash(`${ctx.taskId}/${stage}/${attempt}`),
     deadlineAt: spec.deadlineMs === null ? null : control.enteredAt + spec.deadlineMs,

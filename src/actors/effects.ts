@@ -30,8 +30,9 @@ export function effectsBetween(before: TaskState | null, after: TaskState, hasLo
   const moved = before === null || before.machine.value !== after.machine.value;
   const effects: Effect[] = [];
   if (was?.status === 'queued' && moved && is.status !== 'running') effects.push({ type: 'slot.leave' });
-  // A driver that returned or failed has ended by itself; aborting it then is without effect.
-  if (was?.status === 'running' && is.status === 'canceled') effects.push({ type: 'stage.abort' });
+  // A quarantine finds its driver running; one that failed for good has ended by itself, and to abort it is without effect.
+  const isOver = is.status === 'canceled' || is.status === 'deadLettered';
+  if (was?.status === 'running' && isOver) effects.push({ type: 'stage.abort' });
   if (stage === null) return effects;
   if (is.status === 'running' && (moved || attempt !== before?.machine.control.attempt)) {
     effects.push({ type: 'stage.start', stage, attempt });

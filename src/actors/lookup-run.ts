@@ -1,7 +1,8 @@
 import { backoffDelayMs } from '../core/backoff.ts';
-import { asError } from '../core/errors.ts';
+import { asError, EngineError } from '../core/errors.ts';
 import { unitHash } from '../core/hash.ts';
 import type { Outcome } from '../core/messages.ts';
+import { classifyThrown } from './classify.ts';
 import { AttemptContext } from './stage-context.ts';
 import { complete, type StageJob, type StageRunnerDeps } from './stage-runner.ts';
 
@@ -22,7 +23,9 @@ export async function runLookup(
   const { spec, taskId, attempt } = job;
   for (let asked = 1; asked <= spec.retry.maxAttempts; asked += 1) {
     const answer = await ask(job, deps, signal).catch((thrown: unknown) => {
-      deps.logger.warn({ taskId, stage: spec.name, asked, err: asError(thrown) }, 'a lookup failed');
+      // As a failure record, not as the error: what a driver throws may throw again when a logger reads it.
+      const failure = classifyThrown(thrown, spec);
+      deps.logger.warn({ taskId, stage: spec.name, asked, failure }, 'a lookup failed');
       return null;
     });
     if (signal.aborted) return;
@@ -42,6 +45,7 @@ async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): P
   const { spec, taskId, definition, attempt, fence } = job;
   const input = await deps.payloads.unpack(job.input);
   const outputs = await deps.payloads.unpackAll(job.outputs);
+  signal.throwIfAborted();
   const timeout = new AbortController();
   const abort = (): void => timeout.abort(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
@@ -62,8 +66,8 @@ async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): P
       logger: deps.logger,
       ports: deps.ports,
       onHeartbeat: () => {},
-      recall: () => undefined,
-      save: () => Promise.reject(new Error('a lookup has no checkpoints')),
+      recall: () => Promise.reject(noCheckpoints()),
+      save: () => Promise.reject(noCheckpoints()),
     });
     const answer = await Promise.race([spec.driver.lookup?.(context), aborted(timeout.signal)]);
     if (answer?.kind === 'notDone') return { kind: 'notDone' };
@@ -73,6 +77,13 @@ async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): P
     timer.cancel();
     signal.removeEventListener('abort', abort);
   }
+}
+
+/** The types give a lookup no `checkpoint`; one that calls it all the same may not run its function. */
+function noCheckpoints(): EngineError {
+  return new EngineError('INVALID_ARGUMENT', 'a lookup has no checkpoints: it changes nothing', {
+    field: 'checkpoint',
+  });
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
@@ -85,14 +96,12 @@ function aborted(signal: AbortSignal): Promise<never> {
 
 function sleep(deps: StageRunnerDeps, delayMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = deps.clock.setTimer(delayMs, resolve);
-    signal.addEventListener(
-      'abort',
-      () => {
-        timer.cancel();
-        resolve();
-      },
-      { once: true },
-    );
+    const end = (): void => {
+      timer.cancel();
+      signal.removeEventListener('abort', end);
+      resolve();
+    };
+    const timer = deps.clock.setTimer(delayMs, end);
+    signal.addEventListener('abort', end, { once: true });
   });
 }

@@ -1,13 +1,14 @@
 import { EngineError } from '../core/errors.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { TaskId } from '../core/ids.ts';
-import { parseJsonValue, type JsonValue } from '../core/json.ts';
+import { freezeJson, parseJsonValue, type JsonValue } from '../core/json.ts';
 import type { Payload } from '../core/records.ts';
 import type { BlobStore } from '../ports/blobs.ts';
 
 /**
  * Turns JSON values into payloads and back: small ones lie in the record, large ones in the blob store (claim check).
- * Sizes are those of the JSON text in UTF-8.
+ * Sizes are those of the JSON text in UTF-8. Values are frozen: a driver that could change its input in place would change
+ * the task's state, which the journal knows nothing of.
  */
 export class PayloadStore {
   readonly #blobs: BlobStore;
@@ -22,18 +23,17 @@ export class PayloadStore {
   }
 
   /**
-   * The payload of a value; a promise only when it has to be stored outside.
+   * The payload of a value, as a copy; a promise only when it has to be stored outside.
    *
    * @param name - what it is, for the object's name and for errors: `input`, `output`, `checkpoint`
    * @throws EngineError `UNSERIALIZABLE`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`; rejects as {@link BlobStore.put}
    */
   pack(taskId: TaskId, name: string, value: unknown): Payload | Promise<Payload> {
-    const json = parseJsonValue(value, name);
-    const text = JSON.stringify(json);
+    const text = JSON.stringify(parseJsonValue(value, name));
     // A character takes one to three bytes, so short texts need no exact count.
-    if (text.length * 3 <= this.#config.inlinePayloadBytes) return { json };
+    if (text.length * 3 <= this.#config.inlinePayloadBytes) return { json: parseFrozen(text) };
     const bytes = Buffer.from(text, 'utf8');
-    if (bytes.length <= this.#config.inlinePayloadBytes) return { json };
+    if (bytes.length <= this.#config.inlinePayloadBytes) return { json: parseFrozen(text) };
     if (bytes.length > this.#config.maxPayloadBytes) {
       throw new EngineError('PAYLOAD_TOO_LARGE', `${name} of task ${taskId} has ${bytes.length} bytes of JSON`, {
         field: name,
@@ -45,22 +45,28 @@ export class PayloadStore {
     return this.#blobs.put(taskId, name, bytes).then((blob) => ({ blob }));
   }
 
-  /** The value of a payload; a promise only when it lies outside. Rejects as {@link BlobStore.get}. */
+  /** The value of a payload, frozen; a promise only when it lies outside. Rejects as {@link BlobStore.get}. */
   unpack(payload: Payload): JsonValue | Promise<JsonValue> {
-    if ('json' in payload) return payload.json;
-    return this.#blobs.get(payload.blob).then((bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')) as JsonValue);
+    // One that comes from the journal or a snapshot is not frozen yet.
+    if ('json' in payload) return freezeJson(payload.json);
+    return this.#blobs.get(payload.blob).then((bytes) => parseFrozen(Buffer.from(bytes).toString('utf8')));
   }
 
-  /** The values of payloads by name; a promise only when one lies outside. */
+  /** The values of payloads by name, frozen; a promise only when one lies outside. */
   unpackAll(
     payloads: Readonly<Record<string, Payload>>,
   ): Record<string, JsonValue> | Promise<Record<string, JsonValue>> {
     const values: Record<string, JsonValue> = {};
     const pending: Promise<void>[] = [];
     for (const [name, payload] of Object.entries(payloads)) {
-      if ('json' in payload) values[name] = payload.json;
+      if ('json' in payload) values[name] = freezeJson(payload.json);
       else pending.push(Promise.resolve(this.unpack(payload)).then((value) => void (values[name] = value)));
     }
     return pending.length === 0 ? values : Promise.all(pending).then(() => values);
   }
+}
+
+/** The value of a JSON text, frozen with all that is in it. */
+export function parseFrozen(text: string): JsonValue {
+  return freezeJson(JSON.parse(text) as JsonValue);
 }

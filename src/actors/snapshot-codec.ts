@@ -1,9 +1,10 @@
 import { Packr } from 'msgpackr';
-import { EngineError } from '../core/errors.ts';
+import { EngineError, showValue } from '../core/errors.ts';
 import type { TaskId } from '../core/ids.ts';
 import type { StageControl } from '../pipeline/control.ts';
 import { restore } from '../pipeline/machine-step.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
+import { snapshotShape } from './snapshot-shape.ts';
 import type { TaskState } from './task-state.ts';
 
 /** The snapshot format this build writes; it reads no other. */
@@ -11,7 +12,8 @@ export const snapshotFormat = 1;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 
-type Stored = Omit<TaskState, 'machine'> & {
+/** A state as it is stored. */
+export type StoredSnapshot = Omit<TaskState, 'machine'> & {
   readonly format: number;
   readonly value: string;
   readonly control: StageControl;
@@ -26,8 +28,8 @@ export function encodeSnapshot(state: TaskState): Uint8Array {
 /**
  * The state in a snapshot.
  *
- * @throws EngineError `RECORD_CORRUPT` for bytes that are no snapshot of that task in this format, `PIPELINE_UNKNOWN` or
- *   `PIPELINE_VERSION_UNKNOWN` when this node does not have the task's definition
+ * @throws EngineError `RECORD_CORRUPT` for bytes that are no snapshot of that task in this format, or of a state that its
+ *   definition does not have; `PIPELINE_UNKNOWN` or `PIPELINE_VERSION_UNKNOWN` when this node does not have that definition
  */
 export function decodeSnapshot(taskId: TaskId, bytes: Uint8Array, registry: PipelineRegistry): TaskState {
   const { format: _format, value, control, ...rest } = readStored(taskId, bytes);
@@ -35,10 +37,10 @@ export function decodeSnapshot(taskId: TaskId, bytes: Uint8Array, registry: Pipe
   return { ...rest, machine: restore(definition, value, control) };
 }
 
-function readStored(taskId: TaskId, bytes: Uint8Array): Stored {
-  let stored: Partial<Stored> | null;
+function readStored(taskId: TaskId, bytes: Uint8Array): StoredSnapshot {
+  let stored: Partial<StoredSnapshot> | null;
   try {
-    stored = packr.unpack(bytes) as Partial<Stored> | null;
+    stored = packr.unpack(bytes) as Partial<StoredSnapshot> | null;
   } catch (error) {
     throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} is not MessagePack`, { cause: error });
   }
@@ -46,11 +48,13 @@ function readStored(taskId: TaskId, bytes: Uint8Array): Stored {
     throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} holds another thing`, { got: stored?.taskId });
   }
   if (stored.format !== snapshotFormat) {
-    throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} has format ${String(stored.format)}`, {
+    throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId} has format ${showValue(stored.format)}`, {
       field: 'format',
       limit: String(snapshotFormat),
       got: stored.format,
     });
   }
-  return stored as Stored;
+  const problem = snapshotShape(stored);
+  if (problem !== null) throw new EngineError('RECORD_CORRUPT', `snapshot of task ${taskId}: state${problem}`);
+  return stored as StoredSnapshot;
 }

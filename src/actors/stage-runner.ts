@@ -1,5 +1,5 @@
 import type { EngineConfig } from '../core/config.ts';
-import { asError, EngineError } from '../core/errors.ts';
+import { EngineError } from '../core/errors.ts';
 import type { Failure } from '../core/failures.ts';
 import type { TaskId } from '../core/ids.ts';
 import type { Outcome } from '../core/messages.ts';
@@ -10,8 +10,8 @@ import { validateWith } from '../pipeline/validate.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Fence } from '../ports/driver.ts';
 import type { Logger } from '../ports/logger.ts';
-import { classifyError, failureOf } from './classify.ts';
-import type { PayloadStore } from './payload-store.ts';
+import { classifyThrown, failureOf } from './classify.ts';
+import { parseFrozen, type PayloadStore } from './payload-store.ts';
 import { AttemptContext } from './stage-context.ts';
 import type { JsonValue } from '../core/json.ts';
 
@@ -71,13 +71,15 @@ export class StageRun {
   #lastHeartbeatMs = 0;
   readonly #saving = new Map<string, { resolve: () => void; reject: (reason: Error) => void }>();
   readonly #saved = new Map<string, JsonValue>();
-  #checkpointCount: number;
+  /** The checkpoints that the stage has or is about to have. */
+  readonly #checkpointNames: Set<string>;
+  #isCalled = false;
 
   private constructor(job: StageJob, deps: StageRunnerDeps, events: StageRunEvents) {
     this.#job = job;
     this.#deps = deps;
     this.#events = events;
-    this.#checkpointCount = Object.keys(job.checkpoints).length;
+    this.#checkpointNames = new Set(Object.keys(job.checkpoints));
   }
 
   /** Starts the job's driver. */
@@ -185,23 +187,16 @@ export class StageRun {
     const input = await payloads.unpack(job.input);
     const outputs = await payloads.unpackAll(job.outputs);
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    this.#isCalled = true;
     const returned = await job.spec.driver.execute(this.#context(input, outputs));
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
     return complete(job, returned, { input, outputs, payloads });
   }
 
   #classify(thrown: unknown): Failure {
-    try {
-      return classifyError(asError(thrown), this.#job.spec.classify);
-    } catch (error) {
-      // A thrown object with throwing getters, or a classifier that throws: the failure is still recorded.
-      return {
-        class: 'unexpected',
-        code: 'UNCLASSIFIABLE',
-        name: 'Error',
-        message: `the error cannot be read: ${asError(error).message}`,
-      };
-    }
+    const { classify, effect } = this.#job.spec;
+    // Until the driver is called its effect cannot have happened.
+    return classifyThrown(thrown, { classify, effect: this.#isCalled ? effect : 'idempotent' });
   }
 
   #finish(end: 'settled' | 'abandoned', result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): void {
@@ -251,14 +246,14 @@ export class StageRun {
   async #save(name: string, value: unknown): Promise<JsonValue> {
     const { taskId, spec, attempt } = this.#job;
     const { maxCheckpoints } = this.#deps.config;
-    if (this.#checkpointCount >= maxCheckpoints) {
+    if (!this.#checkpointNames.has(name) && this.#checkpointNames.size >= maxCheckpoints) {
       throw new EngineError('INVALID_ARGUMENT', `stage ${spec.name} has more than ${maxCheckpoints} checkpoints`, {
         field: 'checkpoint',
         limit: `${maxCheckpoints}`,
         got: name,
       });
     }
-    this.#checkpointCount += 1;
+    this.#checkpointNames.add(name);
     const packed = await this.#deps.payloads.pack(taskId, `${spec.name}.${name}`, value);
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
     const committed = new Promise<void>((resolve, reject) => {
@@ -266,8 +261,10 @@ export class StageRun {
     });
     this.#events.onOutcome({ type: 'checkpoint.reached', stage: spec.name, attempt, name, value: packed });
     await committed;
-    this.#saved.set(name, value as JsonValue);
-    return value as JsonValue;
+    // What a later attempt will get, not the driver's own object.
+    const kept = 'json' in packed ? packed.json : parseFrozen(JSON.stringify(value));
+    this.#saved.set(name, kept);
+    return kept;
   }
 }
 

@@ -166,7 +166,12 @@ export function showValue(value: unknown): string {
   return escaped.slice(0, maximumEchoLength);
 }
 
-/** What was thrown, as an Error; a thrown non-Error keeps its value as text. */
+/** What was thrown, as an Error; a thrown non-Error keeps its value as text. Never throws. */
 export function asError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(`non-error thrown: ${showValue(thrown)}`);
+  try {
+    if (thrown instanceof Error) return thrown;
+  } catch {
+    // A proxy may refuse even that question; its type is what can be said of it.
+  }
+  return new Error(`non-error thrown: ${showValue(thrown)}`);
 }

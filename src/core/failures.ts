@@ -23,6 +23,19 @@ export type FailureClass =
   | 'interrupted'
   | 'poison';
 
+/** All failure classes. */
+export const failureClasses = [
+  'retryable',
+  'rateLimited',
+  'timeout',
+  'heartbeatTimeout',
+  'unexpected',
+  'fatal',
+  'contract',
+  'interrupted',
+  'poison',
+] as const satisfies readonly FailureClass[];
+
 /** Classes that no policy may retry: a repeat cannot help, or would hide a bug. */
 export const neverRetriedClasses: readonly FailureClass[] = ['fatal', 'contract', 'interrupted', 'poison'];
 
@@ -32,8 +45,9 @@ export const uncertainClasses: readonly FailureClass[] = ['timeout', 'heartbeatT
 /** One failed attempt, as it is recorded. */
 export interface Failure {
   readonly class: FailureClass;
-  /** A short stable word such as `HTTP_503`, `ECONNREFUSED`, `RESULT_TOO_LARGE`. */
+  /** A short stable word such as `HTTP_503`, `ECONNREFUSED`, `RESULT_TOO_LARGE`; at most {@link maximumFailureWordLength} characters. */
   readonly code: string;
+  /** At most {@link maximumFailureWordLength} characters. */
   readonly name: string;
   /** At most {@link maximumFailureMessageLength} characters. */
   readonly message: string;
@@ -43,6 +57,8 @@ export interface Failure {
   readonly causes?: readonly string[];
 }
 
+/** Longest recorded code or name of a failure, in characters. */
+export const maximumFailureWordLength = 128;
 /** Longest recorded failure message, in characters. */
 export const maximumFailureMessageLength = 2_000;
 /** Most recorded causes of one failure. */

@@ -86,6 +86,14 @@ function unserializable(field: string, path: string, what: string): EngineError 
   });
 }
 
+/** The value with all that is in it frozen; for values that nobody else has. */
+export function freezeJson(value: JsonValue): JsonValue {
+  // What is frozen was frozen here, with all that is in it.
+  if (value === null || typeof value !== 'object' || Object.isFrozen(value)) return value;
+  for (const child of Object.values(value)) freezeJson(child as JsonValue);
+  return Object.freeze(value);
+}
+
 /** `value` as JSON text with the keys of each object sorted, so that equal values have equal text. */
 export function canonicalJson(value: JsonValue): string {
   if (value === null || typeof value !== 'object') return JSON.stringify(value);

@@ -1,4 +1,4 @@
-import type { Failure, FailureClass } from './failures.ts';
+import { failureClasses, type Failure } from './failures.ts';
 import type {
   BlobReference,
   CommandOrigin,
@@ -28,28 +28,17 @@ import {
 // What replay and projections rely on in a stored commit. The members are those of the types: a member more is one shape more,
 // or this file does not compile. Words that the machine compares (stages, states) are texts here; it refuses wrong ones itself.
 
-type Members<Type> = { readonly [Name in keyof Type]-?: Shape };
+/** A shape for each member of a type. */
+export type Members<Type> = { readonly [Name in keyof Type]-?: Shape };
 type EventOf<Type extends TaskEvent['type']> = Omit<Extract<TaskEvent, { readonly type: Type }>, 'type'>;
 type ResolutionOf<Kind extends Resolution['kind']> = Omit<Extract<Resolution, { readonly kind: Kind }>, 'kind'>;
-
-const failureClasses: Readonly<Record<FailureClass, true>> = {
-  retryable: true,
-  rateLimited: true,
-  timeout: true,
-  heartbeatTimeout: true,
-  unexpected: true,
-  fatal: true,
-  contract: true,
-  interrupted: true,
-  poison: true,
-};
 
 const blob = membersOf({ key: name, sizeBytes: count, sha256: name } satisfies Members<BlobReference>);
 const inline = membersOf({ json: something } satisfies Members<{ json: unknown }>);
 const outside = membersOf({ blob } satisfies Members<{ blob: BlobReference }>);
 
-/** A payload is one of two kinds that no tag tells apart. */
-const payload: Shape = (value) =>
+/** A payload: one of two kinds that no tag tells apart. */
+export const payload: Shape = (value) =>
   typeof value === 'object' && value !== null && 'blob' in value ? outside(value) : inline(value);
 
 const origin = membersOf({
@@ -58,8 +47,9 @@ const origin = membersOf({
   reason: optional(text),
 } satisfies Members<CommandOrigin>);
 
-const failure = membersOf({
-  class: wordOf(Object.keys(failureClasses)),
+/** A recorded failure. */
+export const failure = membersOf({
+  class: wordOf(failureClasses),
   code: text,
   name: text,
   message: text,

@@ -61,6 +61,20 @@ export function listOf(shape: Shape): Shape {
   };
 }
 
+/** An object whose every member, whatever its name, has this shape. */
+export function mapOf(shape: Shape): Shape {
+  const isMap = is((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object');
+  return (value) => {
+    const problem = isMap(value);
+    if (problem !== null) return problem;
+    for (const [member, child] of Object.entries(value as object)) {
+      const childProblem = shape(child);
+      if (childProblem !== null) return `.${member}${childProblem}`;
+    }
+    return null;
+  };
+}
+
 /** An object of these members; others that it may have are nobody's concern. */
 export function membersOf(shapes: Readonly<Record<string, Shape>>): Shape {
   const entries = Object.entries(shapes);

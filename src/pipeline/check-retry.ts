@@ -1,10 +1,9 @@
 import { resolveRetryPolicy, retryDefaults, type RetryPolicy } from '../core/backoff.ts';
 import { EngineError } from '../core/errors.ts';
-import { neverRetriedClasses, uncertainClasses, type FailureClass } from '../core/failures.ts';
+import { failureClasses, uncertainClasses, type FailureClass } from '../core/failures.ts';
 import type { StageEffect } from './definition.ts';
 
 const retryFields: readonly string[] = ['maxAttempts', ...Object.keys(retryDefaults)];
-const failureClasses: readonly FailureClass[] = [...retryDefaults.retryOn, ...neverRetriedClasses];
 
 /** What a stage retries whose effect may happen at most once: failures that say that it did not happen. */
 const certainClasses = retryDefaults.retryOn.filter((failureClass) => !uncertainClasses.includes(failureClass));

@@ -1,7 +1,7 @@
-import { EngineError } from '../core/errors.ts';
+import { asError, EngineError } from '../core/errors.ts';
 import type { StageName } from '../core/ids.ts';
 import type { Continuation } from '../core/records.ts';
-import type { PipelineDefinition, SkipContext, StageSpec } from './definition.ts';
+import type { PipelineDefinition, SkipContext, SkipRule, StageSpec } from './definition.ts';
 
 /** One way on from a stage that the definition declares. */
 export interface DeclaredContinuation {
@@ -29,10 +29,10 @@ export function declaredContinuations(stages: readonly StageSpec[], stageIndex: 
 }
 
 /**
- * Which stage follows, by the declared skips alone. Pure, as far as the skips are; what a skip throws is passed on.
+ * Which stage follows, by the declared skips alone. Pure, as far as the skips are.
  *
  * @param stageIndex - the stage that is completed; -1 stands for `new`, before the first stage
- * @throws EngineError `PIPELINE_INVALID` when a skip answers with anything but true or false
+ * @throws EngineError `PIPELINE_INVALID` when a skip throws, or answers with anything but true or false
  */
 export function continueAfter(
   definition: PipelineDefinition,
@@ -42,13 +42,23 @@ export function continueAfter(
   const skipped: { stage: StageName; reason: string }[] = [];
   for (let index = stageIndex + 1; index < definition.stages.length; index += 1) {
     const stage = definition.stages[index] as StageSpec;
-    if (stage.skip === null || !askSkip(stage.name, stage.skip.when(ctx))) return { next: stage.name, skipped };
+    if (stage.skip === null || !askSkip(stage.name, stage.skip, ctx)) return { next: stage.name, skipped };
     skipped.push({ stage: stage.name, reason: stage.skip.reason });
   }
   return { next: null, skipped };
 }
 
-function askSkip(stage: StageName, answer: unknown): boolean {
+function askSkip(stage: StageName, skip: SkipRule, ctx: SkipContext): boolean {
+  let answer: unknown;
+  try {
+    answer = skip.when(ctx);
+  } catch (thrown) {
+    // Not passed on as it is: a stage would be run again, effect and all, for a rule that throws each time.
+    throw new EngineError('PIPELINE_INVALID', `stages.${stage}.skip.when threw: ${asError(thrown).message}`, {
+      field: `stages.${stage}.skip.when`,
+      cause: thrown,
+    });
+  }
   if (typeof answer === 'boolean') return answer;
   // A promise is truthy: an async `when` would skip every time, and nobody would have decided it.
   throw new EngineError('PIPELINE_INVALID', `stages.${stage}.skip.when must return true or false`, {

@@ -11,7 +11,7 @@ export interface SkipContext<Input = unknown, Outputs = Readonly<Record<string, 
   readonly outputs: Outputs;
 }
 
-/** A declared skip: the only way past a stage. Pure; a `when` that throws is a bug and quarantines the task. */
+/** A declared skip: the only way past a stage. Pure; a `when` that throws fails the stage before it, without a retry. */
 export interface SkipRule<Input = unknown, Outputs = Readonly<Record<string, unknown>>> {
   /** What the operator reads, such as "the card has no photos". */
   readonly reason: string;

@@ -24,6 +24,7 @@ export interface StageContext<
   readonly stage: StageName;
   /** From 1; grows with every start, also after an interruption. */
   readonly attempt: number;
+  /** Frozen, as `outputs` are: what an attempt changed in place would be the next one's input. */
   readonly input: Input;
   /** Results of the stages before this one; a skipped stage has none. */
   readonly outputs: Outputs;

@@ -156,4 +156,10 @@ describe('asError', () => {
   ])('makes an error of the thrown %o', (thrown, message) => {
     expect(asError(thrown)).toEqual(new Error(message));
   });
+
+  it('makes an error of a proxy that refuses every question', () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    expect(asError(proxy)).toEqual(new Error('non-error thrown: object'));
+  });
 });

@@ -1,6 +1,13 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalJson, maximumDepth, maximumNodes, parseJsonValue, type JsonValue } from '../../../src/core/json.ts';
+import {
+  canonicalJson,
+  freezeJson,
+  maximumDepth,
+  maximumNodes,
+  parseJsonValue,
+  type JsonValue,
+} from '../../../src/core/json.ts';
 
 function nested(depth: number): unknown {
   let value: unknown = 1;
@@ -115,5 +122,18 @@ describe('canonicalJson', () => {
         expect(JSON.parse(canonicalJson(value))).toEqual(value);
       }),
     );
+  });
+});
+
+describe('freezeJson', () => {
+  it('freezes a value with all that is in it, and gives the very same', () => {
+    const value = { a: [{ b: 1 }], c: null, d: 'x' };
+    expect(freezeJson(value)).toBe(value);
+    expect([value, value.a, value.a[0]].every((part) => Object.isFrozen(part))).toBe(true);
+    expect(() => value.a.push({ b: 2 })).toThrow(TypeError);
+  });
+
+  it.each([[null], [true], [1], ['text']])('gives %o as it is', (value) => {
+    expect(freezeJson(value)).toBe(value);
   });
 });

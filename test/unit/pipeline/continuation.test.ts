@@ -97,11 +97,20 @@ describe('continueAfter', () => {
     expect(when).toHaveBeenCalledExactlyOnceWith(ctx);
   });
 
-  it('passes on what a skip throws', () => {
+  it('PIPELINE_INVALID when a skip throws: nothing that is retried, whatever it throws', () => {
+    const bug = new TypeError('no such field');
     const definition = pipelineWithSkips(() => {
-      throw new TypeError('no such field');
+      throw bug;
     });
-    expect(() => continueAfter(definition, -1, { input: 1, outputs: {} })).toThrow(TypeError);
+    expect(() => continueAfter(definition, -1, { input: 1, outputs: {} })).toThrow(
+      expect.objectContaining({
+        code: 'PIPELINE_INVALID',
+        field: 'stages.stage-0.skip.when',
+        message: 'stages.stage-0.skip.when threw: no such field',
+        cause: bug,
+        retryable: false,
+      }),
+    );
   });
 
   it.each([[Promise.resolve(false)], ['no'], [1], [undefined], [null]])(

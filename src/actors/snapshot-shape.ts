@@ -1,0 +1,46 @@
+import { failure, payload, type Members } from '../core/record-shapes.ts';
+import { count, flag, instant, listOf, mapOf, membersOf, name, nullable, ordinal } from '../core/shape.ts';
+import type { StageControl } from '../pipeline/control.ts';
+import type { StoredSnapshot } from './snapshot-codec.ts';
+import type { RecordedCommand, StageProgress } from './task-state.ts';
+
+const control = membersOf({
+  attempt: count,
+  attemptBase: count,
+  interruptions: count,
+  enteredAt: instant,
+  dueAt: nullable(instant),
+  pausing: flag,
+} satisfies Members<StageControl>);
+
+const command = membersOf({ commandId: name, name, to: name } satisfies Members<RecordedCommand>);
+
+const progress = membersOf({
+  stage: name,
+  status: name,
+  attempts: count,
+  interruptions: count,
+  startedAt: nullable(instant),
+  endedAt: nullable(instant),
+} satisfies Members<StageProgress>);
+
+/** The shape of a stored state, as far as replay and views rely on it. */
+export const snapshotShape = membersOf({
+  format: ordinal,
+  taskId: name,
+  pipeline: name,
+  version: ordinal,
+  value: name,
+  control,
+  seq: ordinal,
+  input: payload,
+  inputHash: name,
+  outputs: mapOf(payload),
+  checkpoints: mapOf(payload),
+  commands: listOf(command),
+  stages: listOf(progress),
+  failure: nullable(failure),
+  submittedAt: instant,
+  updatedAt: instant,
+  endedAt: nullable(instant),
+} satisfies Members<StoredSnapshot>);
