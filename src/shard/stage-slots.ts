@@ -90,24 +90,21 @@ export class StageSlots {
   }
 
   /**
-   * Takes free slots for those who wait: one a line in turn, so that a long line of one stage does not starve the others.
+   * Takes free slots for those who wait: one a line in turn, also from one call to the next, so that a long line of one stage
+   * does not starve the others.
    */
   grant(): void {
-    let granted = true;
-    while (granted && this.#waiting > 0 && this.#running < this.#maxRunning) {
-      granted = false;
-      for (const [key, line] of this.#waitingByKey) {
-        const [waiter] = line;
-        if (waiter === undefined) {
-          this.#waitingByKey.delete(key);
-          continue;
-        }
-        if (!this.isFree(key, waiter.spec)) continue;
-        this.leave(waiter);
-        this.take(key);
-        granted = true;
-        waiter.onGranted();
-      }
+    // A line that was served goes to the end of this very iteration.
+    for (const [key, line] of this.#waitingByKey) {
+      if (this.#running >= this.#maxRunning) return;
+      const [waiter] = line;
+      if (waiter !== undefined && !this.isFree(key, waiter.spec)) continue;
+      this.#waitingByKey.delete(key);
+      if (waiter === undefined) continue;
+      this.#waitingByKey.set(key, line);
+      this.leave(waiter);
+      this.take(key);
+      waiter.onGranted();
     }
   }
 }
