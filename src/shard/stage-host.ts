@@ -105,6 +105,7 @@ export class StageHost {
         const waiter = this.#waiters.get(taskId);
         if (waiter !== undefined) this.#deps.slots.leave(waiter);
         this.#waiters.delete(taskId);
+        this.#showSlots();
         return;
       }
       case 'timer.set':
@@ -193,6 +194,7 @@ export class StageHost {
       onGranted: () => {
         this.#waiters.delete(taskId);
         this.#reserve(key, 1);
+        this.#showSlots();
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });
       },
     };
