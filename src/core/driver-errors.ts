@@ -39,3 +39,25 @@ export class RateLimitedError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** Options of {@link UncertainError}. */
+export interface UncertainErrorOptions extends DriverErrorOptions {
+  /** The HTTP status that the other side gave, if it gave one. */
+  readonly status?: number;
+}
+
+/**
+ * An attempt failed, and its effect may have happened all the same: the link broke after the request went out, the process
+ * that did the work died. A stage whose effect is idempotent tries again with the same key; an `atMostOnce` stage must not.
+ */
+export class UncertainError extends Error {
+  readonly code: string;
+  readonly status?: number;
+
+  constructor(message: string, options: UncertainErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'UncertainError';
+    this.code = options.code ?? 'UNCERTAIN';
+    if (options.status !== undefined) this.status = options.status;
+  }
+}

@@ -90,7 +90,7 @@ function unserializable(field: string, path: string, what: string): EngineError 
 export function freezeJson(value: JsonValue): JsonValue {
   // What is frozen was frozen here, with all that is in it.
   if (value === null || typeof value !== 'object' || Object.isFrozen(value)) return value;
-  for (const child of Object.values(value)) freezeJson(child as JsonValue);
+  for (const child of Object.values(value)) freezeJson(child);
   return Object.freeze(value);
 }
 
