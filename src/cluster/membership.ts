@@ -1,0 +1,132 @@
+import { contentHash } from '../core/hash.ts';
+import type { NodeId } from '../core/ids.ts';
+import type { NodeLease } from '../ports/leases.ts';
+
+/** One life of a node: a process that starts anew under the same name is another one. */
+export interface MemberIdentity {
+  readonly nodeId: NodeId;
+  readonly incarnation: string;
+}
+
+/** A node of the cluster, as its lease tells of it. */
+export interface Member extends MemberIdentity {
+  /** Its share of the work against the other members' capacities: a whole number from 1. */
+  readonly capacity: number;
+  /** It hands over what it has and takes nothing new. */
+  readonly draining: boolean;
+  /** It keeps what it has and takes nothing new. */
+  readonly cordoned: boolean;
+}
+
+/** A lease as it was read; what an older node's lease does not tell has a default. */
+export type ObservedLease = Pick<NodeLease, 'nodeId' | 'incarnation' | 'draining'> & {
+  readonly startedAt?: number | undefined;
+  /** 1 when left out or not a whole number from 1. */
+  readonly capacity?: number | undefined;
+  readonly cordoned?: boolean | undefined;
+};
+
+/** The leases that a store listed. May be stale. */
+export interface LeaseList {
+  readonly leases: readonly ObservedLease[];
+  /** The store's position that the list stands for, when it tells one: a list of a lower position than one seen before is ignored. */
+  readonly revision?: number | undefined;
+}
+
+/** Who belongs to the cluster, as one node knows it. */
+export interface MembershipView {
+  /** Grows by one with each change, from 0 for {@link emptyView}. Counts this node's views: compare nodes by {@link membersFingerprint}. */
+  readonly number: number;
+  /** One for each node id, in order of node id. */
+  readonly members: readonly Member[];
+  /** {@link memberKey} of those that left, oldest first, at most {@link maximumRemoved}: they never come back. */
+  readonly removed: readonly string[];
+  /** Highest position of a list that was taken in. */
+  readonly revision: number;
+}
+
+/** Removed incarnations that a view remembers. A list so stale that it shows an older one does not occur. */
+export const maximumRemoved = 1_024;
+
+/** What a node knows before it has read any lease. */
+export const emptyView: MembershipView = { number: 0, members: [], removed: [], revision: 0 };
+
+/**
+ * The view after a list of leases was read. Pure; the same object when nothing changed.
+ *
+ * An incarnation whose lease is gone has left for ever: what is listed of it later is an old answer, or a process that slept
+ * through its lease and has to come back under a new incarnation. A list without a position that shows such a one is held to be
+ * stale: it may add members, but nobody is removed for being absent from it.
+ */
+export function nextView(view: MembershipView, list: LeaseList): MembershipView {
+  const revision = list.revision ?? view.revision;
+  if (revision < view.revision) return view;
+  const removed = new Set(view.removed);
+  const known = new Set(view.members.map((member) => memberKey(member)));
+  const listed = list.leases.filter((lease) => !removed.has(memberKey(lease)));
+  const isStale = list.revision === undefined && listed.length < list.leases.length;
+
+  const byNode = new Map<NodeId, Member>(isStale ? view.members.map((member) => [member.nodeId, member]) : []);
+  for (const lease of listed.toSorted((left, right) => compareLives(known, left, right))) {
+    byNode.set(lease.nodeId, memberOf(lease));
+  }
+  const members = [...byNode.values()].toSorted((left, right) => compareText(left.nodeId, right.nodeId));
+  const present = new Set(members.map((member) => memberKey(member)));
+  const left = [...known].filter((key) => !present.has(key));
+  if (left.length === 0 && isSame(members, view.members)) {
+    return revision === view.revision ? view : { ...view, revision };
+  }
+  return {
+    number: view.number + 1,
+    members,
+    removed: [...view.removed, ...left].slice(-maximumRemoved),
+    revision,
+  };
+}
+
+/** The name of one life of a node, for sets and maps. */
+export function memberKey({ nodeId, incarnation }: MemberIdentity): string {
+  return `${nodeId}/${incarnation}`;
+}
+
+/** Equal for equal members, whatever node computes it: what nodes compare to know that they see the same cluster. */
+export function membersFingerprint(members: readonly Member[]): string {
+  const sorted = members.toSorted((left, right) => compareText(memberKey(left), memberKey(right)));
+  return contentHash(sorted.map((member) => ({ ...member }))).slice(0, 16);
+}
+
+function memberOf(lease: ObservedLease): Member {
+  const { nodeId, incarnation, draining, capacity = 1, cordoned = false } = lease;
+  return {
+    nodeId,
+    incarnation,
+    capacity: Number.isSafeInteger(capacity) && capacity >= 1 ? capacity : 1,
+    draining,
+    cordoned,
+  };
+}
+
+/** Two lives of one node in one list: the one not known before is the newer, then the one that started later. */
+function compareLives(known: ReadonlySet<string>, left: ObservedLease, right: ObservedLease): number {
+  const byNews = Number(known.has(memberKey(right))) - Number(known.has(memberKey(left)));
+  const byStart = (left.startedAt ?? 0) - (right.startedAt ?? 0);
+  return byNews || byStart || compareText(left.incarnation, right.incarnation);
+}
+
+function isSame(left: readonly Member[], right: readonly Member[]): boolean {
+  return left.length === right.length && left.every((member, index) => isSameMember(member, right[index]));
+}
+
+function isSameMember(left: Member, right: Member | undefined): boolean {
+  return (
+    right !== undefined &&
+    memberKey(left) === memberKey(right) &&
+    left.capacity === right.capacity &&
+    left.draining === right.draining &&
+    left.cordoned === right.cordoned
+  );
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : Number(left > right);
+}

@@ -1,0 +1,168 @@
+import FlatQueue from 'flatqueue';
+
+import { assert } from '../core/errors.ts';
+import { hash32 } from '../core/hash.ts';
+import type { NodeId, ShardId } from '../core/ids.ts';
+import type { Member } from './membership.ts';
+
+/** What placement asks of a member. The incarnation is not in it: a node that restarts gets its shards back. */
+export type PlacementMember = Pick<Member, 'nodeId' | 'capacity' | 'draining' | 'cordoned'>;
+
+/** Least and most shards that placement gives a node. */
+export interface LoadBounds {
+  /** The exact share: shards × capacity ÷ the capacity of all. */
+  readonly share: number;
+  /** ⌊0.9 × share⌋ */
+  readonly least: number;
+  /** ⌈1.1 × share⌉ */
+  readonly most: number;
+}
+
+/** Percent that a node's load may lie from its share, before rounding away from it to a whole shard. */
+export const imbalancePercent = 10;
+/** Most shards that can be placed. */
+export const maximumPlacedShards = 2 ** 20;
+
+/**
+ * Which node should own each shard: consistent hashing with bounded load. Pure, equal on all nodes and for any order of members.
+ *
+ * Draining and cordoned members get nothing; without any other the map is empty. Every load is within {@link loadBounds}. A node
+ * that comes or goes moves about its own share; see the tests for how much more the bounds cost.
+ *
+ * How: each node has its own random order of the shards, and goes down it, faster with more capacity. The best offer in the whole
+ * cluster is taken next, until a shard has an owner; so the result is the stable matching of shards and nodes. A node at its
+ * upper bound stops, and seats above the lower bounds are only as many as leave the lower bounds to the others.
+ *
+ * @see "Weighted Distributed Hash Tables", Schindelhauer and Schomaker, 2005: a node of weight w offers at an exponential time
+ *   of rate w. Here the k-th of a node's offers is drawn around its expected time, 1/K + … + 1/(K−k), and not freely: a node's
+ *   offers are spread evenly, so that loads differ less before any bound is needed.
+ * @see "Consistent Hashing with Bounded Loads", Mirrokni, Thorup and Zadimoghaddam, 2016, for the bound of (1 + ε) × share
+ */
+export function placeShards(input: {
+  readonly members: readonly PlacementMember[];
+  readonly shardCount: number;
+}): ReadonlyMap<ShardId, NodeId> {
+  const { shardCount } = input;
+  const bounds = loadBounds(input);
+  const bidders = eligible(input.members).map((member) => new Bidder(member, boundsOf(bounds, member), shardCount));
+  if (bidders.length === 0) return new Map();
+
+  const timesOfOffers = expectedTimes(shardCount);
+  const owners = new Map<ShardId, NodeId>();
+  // Seats that may be given beyond the lower bounds. At 0 whoever has reached its own lower bound takes no more.
+  let spareSeats = shardCount - bidders.reduce((sum, bidder) => sum + bidder.bounds.least, 0);
+  const queue = new FlatQueue();
+  for (const [index, bidder] of bidders.entries()) queue.push(index, bidder.nextOfferAt(timesOfOffers));
+
+  while (owners.size < shardCount) {
+    const index = queue.pop();
+    // Cannot be: were every node at a bound, the bounds' sums would not enclose the shard count.
+    assert(index !== undefined, () => `placement: ${shardCount - owners.size} shards are left over`);
+    const bidder = bidders[index] as Bidder;
+    const isSpare = bidder.load >= bidder.bounds.least;
+    if (isSpare && (spareSeats === 0 || bidder.load === bidder.bounds.most)) continue;
+    if (!owners.has(bidder.nextShard)) {
+      owners.set(bidder.nextShard, bidder.nodeId);
+      bidder.load += 1;
+      if (isSpare) spareSeats -= 1;
+    }
+    if (bidder.advance(owners)) queue.push(index, bidder.nextOfferAt(timesOfOffers));
+  }
+  return new Map([...owners].toSorted(([left], [right]) => left - right));
+}
+
+/** The bounds of each member that may own shards. The loads of {@link placeShards} never leave them. */
+export function loadBounds(input: {
+  readonly members: readonly PlacementMember[];
+  readonly shardCount: number;
+}): ReadonlyMap<NodeId, LoadBounds> {
+  const { members, shardCount } = input;
+  const isCount = Number.isInteger(shardCount) && shardCount >= 1 && shardCount <= maximumPlacedShards;
+  assert(isCount, () => `placement: shard count ${shardCount} is not an integer from 1 to ${maximumPlacedShards}`);
+  const takers = eligible(members);
+  const total = takers.reduce((sum, { capacity }) => sum + capacity, 0);
+  return new Map(
+    takers.map(({ nodeId, capacity }) => {
+      // In whole numbers up to the one division, so that 1.1 × 10 is 11 and not a little more.
+      const hundredfold = 100 * total;
+      const least = Math.floor((shardCount * capacity * (100 - imbalancePercent)) / hundredfold);
+      const most = Math.ceil((shardCount * capacity * (100 + imbalancePercent)) / hundredfold);
+      return [nodeId, { share: (shardCount * capacity) / total, least, most }];
+    }),
+  );
+}
+
+/** One node, going down its own order of the shards. */
+class Bidder {
+  readonly nodeId: NodeId;
+  readonly bounds: LoadBounds;
+  load = 0;
+  readonly #capacity: number;
+  /** Hash and shard of each shard in one number, in the node's order: 32 + 20 bits fit a double, and the shard breaks ties. */
+  readonly #order: Float64Array;
+  #next = 0;
+
+  constructor(member: PlacementMember, bounds: LoadBounds, shardCount: number) {
+    this.nodeId = member.nodeId;
+    this.bounds = bounds;
+    this.#capacity = member.capacity;
+    const seed = hash32(member.nodeId);
+    this.#order = new Float64Array(shardCount);
+    for (let shard = 0; shard < shardCount; shard += 1) {
+      this.#order[shard] = pairHash(seed, shard) * maximumPlacedShards + shard;
+    }
+    this.#order.sort();
+  }
+
+  get nextShard(): ShardId {
+    return ((this.#order[this.#next] as number) % maximumPlacedShards) as ShardId;
+  }
+
+  /** When it offers for its next shard; what counts is only the order of all nodes' times. */
+  nextOfferAt(expected: Float64Array): number {
+    const within = mix32(Math.floor((this.#order[this.#next] as number) / maximumPlacedShards) ^ 0x5bd1e995) / 2 ** 32;
+    const gap = 1 / (expected.length - this.#next);
+    return ((expected[this.#next] as number) - within * gap) / this.#capacity;
+  }
+
+  /** Goes on to the next shard that has no owner. False when there is none. */
+  advance(owners: ReadonlyMap<ShardId, NodeId>): boolean {
+    do this.#next += 1;
+    while (this.#next < this.#order.length && owners.has(this.nextShard));
+    return this.#next < this.#order.length;
+  }
+}
+
+/** Expected times of the first, second … of `count` exponential events: sums of divisions, which every machine computes alike. */
+function expectedTimes(count: number): Float64Array {
+  let sum = 0;
+  return Float64Array.from({ length: count }, (_, index) => (sum += 1 / (count - index)));
+}
+
+/** Members that may own shards, in order of node id, so that equal offers too are taken in one order everywhere. */
+function eligible(members: readonly PlacementMember[]): readonly PlacementMember[] {
+  const sorted = members.toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1));
+  for (const [index, { nodeId, capacity }] of sorted.entries()) {
+    assert(nodeId !== sorted[index + 1]?.nodeId, () => `placement: node ${nodeId} is given twice`);
+    const isCapacity = Number.isInteger(capacity) && capacity >= 1 && capacity <= maximumPlacedShards;
+    assert(isCapacity, () => `placement: capacity ${capacity} of node ${nodeId} is not a whole number from 1`);
+  }
+  return sorted.filter(({ draining, cordoned }) => !draining && !cordoned);
+}
+
+function boundsOf(bounds: ReadonlyMap<NodeId, LoadBounds>, { nodeId }: PlacementMember): LoadBounds {
+  return bounds.get(nodeId) as LoadBounds;
+}
+
+// A change of these hashes moves shards while nodes of two releases run side by side; no task changes its shard.
+
+function pairHash(seed: number, shard: number): number {
+  return mix32(Math.imul(seed ^ mix32(shard + 0x9e3779b9), 0x01000193) + shard);
+}
+
+/** @see MurmurHash3's `fmix32`, by Austin Appleby */
+function mix32(value: number): number {
+  let hash = Math.imul(value ^ (value >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
+}

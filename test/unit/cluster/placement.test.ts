@@ -1,0 +1,185 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { loadBounds, placeShards, type PlacementMember } from '../../../src/cluster/placement.ts';
+import type { NodeId, ShardId } from '../../../src/core/ids.ts';
+import { SeededRandom } from '../../../src/platform/seeded-random.ts';
+import { aMember, members } from './cluster-builders.ts';
+
+const capacities = fc.integer({ min: 1, max: 16 });
+const clusters = fc.uniqueArray(fc.string({ minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 40 });
+const weighted = clusters.chain((names) =>
+  fc
+    .array(capacities, { minLength: names.length, maxLength: names.length })
+    .map((all) => names.map((name, index) => aMember(name, { capacity: all[index] ?? 1 }))),
+);
+const shardCounts = fc.integer({ min: 1, max: 512 });
+
+function loadsOf(placement: ReadonlyMap<ShardId, NodeId>): ReadonlyMap<NodeId, number> {
+  const loads = new Map<NodeId, number>();
+  for (const nodeId of placement.values()) loads.set(nodeId, (loads.get(nodeId) ?? 0) + 1);
+  return loads;
+}
+
+function movesBetween(before: ReadonlyMap<ShardId, NodeId>, after: ReadonlyMap<ShardId, NodeId>): number {
+  return [...before].filter(([shard, nodeId]) => after.get(shard) !== nodeId).length;
+}
+
+/** Nodes named at random, as hosts and containers are. */
+function randomMembers(random: SeededRandom, count: number): readonly PlacementMember[] {
+  return Array.from({ length: count }, (_, index) => aMember(`node-${Math.floor(random.next() * 1e9)}-${index}`));
+}
+
+/** Moves beyond the share of the node that joins, as a part of all shards: of many clusters, ascending. */
+function excessMoves(shardCount: number, nodesAfter: number, trials: number): readonly number[] {
+  const random = new SeededRandom(shardCount * 1_000 + nodesAfter);
+  return Array.from({ length: trials }, () => {
+    const after = randomMembers(random, nodesAfter);
+    const moves = movesBetween(
+      placeShards({ members: after.slice(1), shardCount }),
+      placeShards({ members: after, shardCount }),
+    );
+    return (moves - shardCount / nodesAfter) / shardCount;
+  }).toSorted((left, right) => left - right);
+}
+
+describe('placeShards', () => {
+  it('R-WRK-2: gives every shard an owner as soon as one node is there, and keeps every load within 10 % of its share', () => {
+    fc.assert(
+      fc.property(weighted, shardCounts, (cluster, shardCount) => {
+        const placement = placeShards({ members: cluster, shardCount });
+        expect([...placement.keys()]).toEqual(Array.from({ length: shardCount }, (_, shard) => shard));
+        const loads = loadsOf(placement);
+        const total = cluster.reduce((sum, { capacity }) => sum + capacity, 0);
+        for (const { nodeId, capacity } of cluster) {
+          const load = loads.get(nodeId) ?? 0;
+          // load ≤ ⌈1.1 × share⌉ and load ≥ ⌊0.9 × share⌋, in whole numbers.
+          expect((load - 1) * 100 * total).toBeLessThan(110 * shardCount * capacity);
+          expect((load + 1) * 100 * total).toBeGreaterThan(90 * shardCount * capacity);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('R-LOCK-1: is equal for any order of the members, so that all nodes agree on every owner', () => {
+    fc.assert(
+      fc.property(
+        weighted.chain((cluster) =>
+          fc.tuple(fc.constant(cluster), fc.shuffledSubarray(cluster, { minLength: cluster.length })),
+        ),
+        shardCounts,
+        ([cluster, shuffled], shardCount) => {
+          expect([...placeShards({ members: shuffled, shardCount })]).toEqual([
+            ...placeShards({ members: cluster, shardCount }),
+          ]);
+        },
+      ),
+    );
+  });
+
+  it('never changes for the same members: nodes of two releases must agree', () => {
+    const placement = placeShards({
+      members: [aMember('a'), aMember('b'), aMember('c', { capacity: 2 })],
+      shardCount: 16,
+    });
+    expect([...placement.values()].join('')).toBe('ccbcbacbabccccac');
+  });
+
+  it('gives draining and cordoned nodes nothing, and nobody anything when there is no other', () => {
+    const cluster = [aMember('a'), aMember('b', { draining: true }), aMember('c', { cordoned: true })];
+    expect(new Set(placeShards({ members: cluster, shardCount: 32 }).values())).toEqual(new Set(['a']));
+    expect(placeShards({ members: cluster.slice(1), shardCount: 32 }).size).toBe(0);
+    expect(placeShards({ members: [], shardCount: 32 }).size).toBe(0);
+  });
+
+  it('gives a node that starts again the shards that it had', () => {
+    const before = placeShards({ members: members('a', 'b', 'c'), shardCount: 64 });
+    const restarted = [aMember('a'), aMember('b', { incarnation: 'b-2' }), aMember('c')];
+    expect(placeShards({ members: restarted, shardCount: 64 })).toEqual(before);
+  });
+
+  it('a join or a leave moves at most K/n and 10 % of the shards, from 128 shards and 8 a node on', () => {
+    const cases = fc
+      .integer({ min: 128, max: 768 })
+      .chain((shardCount) =>
+        fc.tuple(
+          fc.constant(shardCount),
+          fc.integer({ min: 2, max: Math.min(32, Math.floor(shardCount / 8)) }),
+          fc.nat(),
+        ),
+      );
+    fc.assert(
+      fc.property(cases, ([shardCount, nodesAfter, seed]) => {
+        const after = randomMembers(new SeededRandom(seed), nodesAfter);
+        const moves = movesBetween(
+          placeShards({ members: after.slice(1), shardCount }),
+          placeShards({ members: after, shardCount }),
+        );
+        // Moves are counted alike in both directions: what a join moves there, the leave moves back.
+        expect(moves).toBeLessThanOrEqual(shardCount / nodesAfter + shardCount / 10);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it.each([
+    { shardCount: 16, nodesAfter: 2, meanPercent: 1, highPercent: 7 },
+    { shardCount: 16, nodesAfter: 4, meanPercent: 4, highPercent: 19 },
+    { shardCount: 64, nodesAfter: 3, meanPercent: 2, highPercent: 9 },
+    { shardCount: 64, nodesAfter: 9, meanPercent: 4.5, highPercent: 11 },
+    { shardCount: 64, nodesAfter: 17, meanPercent: 4.5, highPercent: 12 },
+    { shardCount: 256, nodesAfter: 9, meanPercent: 2, highPercent: 5 },
+    { shardCount: 1_024, nodesAfter: 9, meanPercent: 1, highPercent: 3 },
+  ])(
+    '$shardCount shards, join of node $nodesAfter: beyond its share move $meanPercent % in the mean, $highPercent % in 99 of 100',
+    ({ shardCount, nodesAfter, meanPercent, highPercent }) => {
+      const trials = shardCount > 500 ? 40 : 200;
+      const excess = excessMoves(shardCount, nodesAfter, trials);
+      expect((excess.reduce((sum, part) => sum + part, 0) / trials) * 100).toBeLessThan(meanPercent);
+      expect((excess[Math.floor(trials * 0.99) - 1] ?? 1) * 100).toBeLessThan(highPercent);
+    },
+  );
+
+  it('what a node gives up on a join goes to the new node, but for few', () => {
+    const shardCount = 1_024;
+    const before = placeShards({ members: members('a', 'b', 'c', 'd'), shardCount });
+    const after = placeShards({ members: members('a', 'b', 'c', 'd', 'e'), shardCount });
+    const moved = [...before].filter(([shard, nodeId]) => after.get(shard) !== nodeId);
+    const elsewhere = moved.filter(([shard]) => after.get(shard) !== 'e');
+    expect(elsewhere.length).toBeLessThan(shardCount * 0.03);
+  });
+
+  it('places 4,096 shards on 64 nodes at once', () => {
+    const cluster = Array.from({ length: 64 }, (_, index) => aMember(`node-${index}`));
+    const loads = loadsOf(placeShards({ members: cluster, shardCount: 4_096 }));
+    expect(Math.max(...loads.values())).toBeLessThanOrEqual(71);
+    expect(Math.min(...loads.values())).toBeGreaterThanOrEqual(57);
+  });
+
+  it.each([
+    { cluster: members('a', 'a'), shardCount: 4, message: 'node a is given twice' },
+    { cluster: [aMember('a', { capacity: 0 })], shardCount: 4, message: 'capacity 0 of node a' },
+    { cluster: [aMember('a', { capacity: 0.5 })], shardCount: 4, message: 'capacity 0.5 of node a' },
+    { cluster: members('a'), shardCount: 0, message: 'shard count 0 is not an integer' },
+    { cluster: members('a'), shardCount: 2 ** 21, message: 'shard count 2097152 is not an integer' },
+  ])('throws InvariantViolation when $message', ({ cluster, shardCount, message }) => {
+    expect(() => placeShards({ members: cluster, shardCount })).toThrow(message);
+  });
+});
+
+describe('loadBounds', () => {
+  it('are exact where the share is a whole number: 1.1 × 10 is 11', () => {
+    expect(loadBounds({ members: members('a', 'b'), shardCount: 20 }).get('a' as NodeId)).toEqual({
+      share: 10,
+      least: 9,
+      most: 11,
+    });
+  });
+
+  it('follow the capacity', () => {
+    const bounds = loadBounds({ members: [aMember('a'), aMember('b', { capacity: 3 })], shardCount: 16 });
+    expect(bounds.get('a' as NodeId)).toEqual({ share: 4, least: 3, most: 5 });
+    expect(bounds.get('b' as NodeId)).toEqual({ share: 12, least: 10, most: 14 });
+  });
+});
