@@ -49,8 +49,8 @@ export const linkDefaults = {
   dialTimeoutMs: 5_000,
   /** Wait between two attempts to connect. */
   reconnectWaitMs: 250,
-  /** A half-open connection is noticed after two of these. */
-  pingIntervalMs: 5_000,
+  /** A half-open connection is noticed within three of these: well before a frozen server costs a node its lease. */
+  pingIntervalMs: 2_000,
   maxPingsOut: 2,
 } as const;
 
