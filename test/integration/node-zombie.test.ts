@@ -13,7 +13,8 @@ describe('an engine process that slept while another one took its place', () => 
   let successor: EngineChild;
 
   beforeAll(async () => {
-    world = await EngineWorld.start();
+    // Renewals are rare, so that it is the journal that tells the zombie, not its lease.
+    world = await EngineWorld.start({ config: { leaseTtlMs: 120_000, leaseRenewMs: 40_000 } });
     zombie = await world.startEngine();
     client = await world.connect();
   });

@@ -160,11 +160,15 @@ export class EngineWorld {
     return this.#link;
   }
 
+  /** The journal, by a link of the test's own; the engine must have created it. */
+  async journal(): Promise<Journal> {
+    this.#journal ??= this.#stores.journal(namespace, { link: await this.#linkOnce() });
+    return this.#journal;
+  }
+
   /** The whole journal as the leader has it, read back and replayed. */
   async readJournal(): Promise<JournalReport> {
-    this.#journal ??= this.#stores.journal(namespace, { link: await this.#linkOnce() });
-    const journal = await this.#journal;
-    return checkJournal(await readWholeJournal(journal, shardCount), [ledgerPipeline]);
+    return checkJournal(await readWholeJournal(await this.journal(), shardCount), [ledgerPipeline]);
   }
 
   /** Expects that every accepted order has completed, once, and that journal and ledger keep every rule. */
