@@ -9,6 +9,7 @@ import {
   type Failure,
 } from '../core/failures.ts';
 import type { StageSpec } from '../pipeline/definition.ts';
+import type { Classify } from '../ports/driver.ts';
 
 /** What of a stage decides on the class of its errors. */
 export type ClassifyingStage = Pick<StageSpec, 'classify' | 'effect'>;
@@ -69,26 +70,23 @@ function classifyError(error: Error, stage: ClassifyingStage): Failure {
 /** The stage's own view; its word is checked, for what it gives is recorded. */
 function classifyByStage(error: Error, { classify }: ClassifyingStage): Failure | undefined {
   if (classify === null) return undefined;
-  let own: ReturnType<typeof classify>;
   try {
-    own = classify(error);
+    const own = classify(error);
+    return own === undefined ? undefined : complete(error, own);
   } catch (thrown) {
-    const failure = failureOf(error, 'unexpected', 'CLASSIFY_FAILED');
-    return {
-      ...failure,
-      causes: [cut(`classify threw: ${readMessage(thrown)}`), ...(failure.causes ?? [])].slice(0, maximumCauseDepth),
-    };
+    const { causes = [], ...failure } = failureOf(error, 'unexpected', 'CLASSIFY_FAILED');
+    const blamed = [cut(`classify: ${readMessage(thrown)}`), ...causes].slice(0, maximumCauseDepth);
+    return { ...failure, causes: blamed };
   }
-  if (own === undefined) return undefined;
-  if (!failureClasses.includes(own.class)) {
-    const failure = failureOf(error, 'unexpected', 'CLASSIFY_FAILED');
-    return { ...failure, causes: [`classify gave the class ${showValue(own.class)}`] };
-  }
-  const given = failureOf(error, own.class, textOr(own.code, codeOf(error) ?? 'CLASSIFIED'));
+}
+
+function complete(error: Error, own: NonNullable<ReturnType<Classify>>): Failure {
+  if (!failureClasses.includes(own.class)) throw new Error(`there is no failure class ${showValue(own.class)}`);
+  const failure = failureOf(error, own.class, textOr(own.code, codeOf(error) ?? 'CLASSIFIED'));
   return {
-    ...given,
-    name: word(textOr(own.name, given.name)),
-    message: cut(textOr(own.message, given.message)),
+    ...failure,
+    name: word(textOr(own.name, failure.name)),
+    message: cut(textOr(own.message, failure.message)),
     ...(own.retryAfterMs === undefined ? {} : { retryAfterMs: spanOf(own.retryAfterMs) }),
   };
 }
