@@ -131,14 +131,22 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     });
     logDurability(logger, durability);
 
-    const api = new BucketApi({ api: new StreamApi({ link: requests, clock, logger }) });
+    const streams = new StreamApi({ link: requests, clock, logger });
+    undo.push('stream API', async () => streams.close());
+    const api = new BucketApi({ api: streams });
     const stream = await ensureJournalStream(requests, { ...config, clock, logger });
     await ensureBuckets(api, config);
     const { namespace } = config;
     const commitAcks = new AckInbox({ link: commits, clock, logger, timeoutMs: ackTimeoutMs });
     const acks = new AckInbox({ link: requests, clock, logger, timeoutMs: ackTimeoutMs });
+    // Each holds a timer, which would hold the process.
+    undo.push('appends', async () => {
+      commitAcks.close();
+      acks.close();
+    });
     const store = { api, link: requests, acks, clock, logger, namespace };
     const journal = new NatsJournal({ link: requests, acks: commitAcks, namespace, stream, clock, logger });
+    undo.push('journal', async () => journal.close());
     const blobs = new NatsBlobStore({ ...store, random });
     const bus = new NatsBus({ link: requests, clock, logger });
     undo.push('bus', async () => bus.close());
@@ -182,6 +190,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const maximumRequestBytes = Math.min(maximumMessageBytes, maximumReplyBytes);
     const limits = { ...shardClientDefaults, maximumRequestBytes };
     const shardClient = new ShardClient({ bus, clock, random, namespace, shardCount: config.shardCount, limits });
+    undo.push('requests', async () => shardClient.close());
     const info = (): EngineInfo => ({
       namespace,
       shardCount: config.shardCount,
@@ -217,6 +226,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     current.start();
     undo.push('dead-letter list', () => current.stop());
     const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, limits, journal, blobs });
+    undo.push('client', () => client.close());
     logger.info(
       { shards: engine.status.owned.length, natsUrl: nats.url, durability: durability.level, version: engineVersion },
       'the node is ready',
