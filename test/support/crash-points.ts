@@ -10,11 +10,11 @@ export interface CrashPoint {
 export class Mortal {
   /** Every call that was begun, by name. */
   readonly calls: string[] = [];
-  #point: CrashPoint | null;
+  #point: CrashPoint | undefined;
   readonly #onDeath: () => void;
   #isDead = false;
 
-  constructor(point: CrashPoint | null, onDeath: () => void) {
+  constructor(point: CrashPoint | undefined, onDeath: () => void) {
     this.#point = point;
     this.#onDeath = onDeath;
   }
@@ -35,7 +35,7 @@ export class Mortal {
 
   /** Lives on, when its time has not come yet. */
   spare(): void {
-    this.#point = null;
+    this.#point = undefined;
   }
 
   /** Dies now. */

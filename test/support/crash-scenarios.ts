@@ -103,4 +103,13 @@ export const crashScenarios: readonly CrashScenario[] = [
       await Promise.all(['a', 'b', 'c'].map((taskId) => end(world, taskId)));
     },
   },
+  {
+    name: 'a drain',
+    effects: 4,
+    run: async (world) => {
+      await Promise.all([submit(world, 'a', 'flaky'), submit(world, 'b', 'plain')]);
+      void world.stop();
+      await Promise.all(['a', 'b'].map((taskId) => end(world, taskId)));
+    },
+  },
 ];

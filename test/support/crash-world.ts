@@ -42,7 +42,7 @@ export class CrashWorld {
   }
 
   /** Starts a process; resolves when it serves or has died. */
-  async start(point: CrashPoint | null = null): Promise<Mortal> {
+  async start(point?: CrashPoint): Promise<Mortal> {
     const { test, ledger } = this;
     const mortal: Mortal = new Mortal(point, () => void engine.abandon());
     const engine: Engine = test.createEngine('node-1', undefined, {
@@ -76,14 +76,22 @@ export class CrashWorld {
     return { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
   }
 
-  /** Runs virtual time until the promise settles, or the process dies first. */
-  async until(mortal: Mortal, promise: Promise<unknown>): Promise<void> {
+  /** Hands everything over to the next process and ends this one. */
+  async stop(): Promise<void> {
+    const last = this.processes.at(-1);
+    await last?.engine.stop({ graceMs: 1_000 });
+    last?.mortal.kill();
+  }
+
+  /** Runs virtual time until the promise settles (true), or the process dies first. */
+  async until(mortal: Mortal, promise: Promise<unknown>): Promise<boolean> {
     let isSettled = false;
     const settle = (): void => {
       isSettled = true;
     };
     promise.then(settle, settle);
     await this.test.clock.runUntil(() => isSettled || mortal.isDead);
+    return isSettled;
   }
 
   /** What the whole journal says. */

@@ -6,17 +6,14 @@ import type { CrashPoint } from '../../support/crash-points.ts';
 import { crashScenarios, type CrashScenario } from '../../support/crash-scenarios.ts';
 import { CrashWorld } from '../../support/crash-world.ts';
 
-/** Runs the scenario under processes that die at these points, one after the other, and under one more that lives. */
+/** Runs the scenario under processes that die at these points, one after the other, and then under some that live. */
 async function survive(scenario: CrashScenario, points: readonly CrashPoint[]): Promise<CrashWorld> {
   const world = new CrashWorld();
-  let process = await world.start(points[0] ?? null);
+  const left = [...points];
+  let process = await world.start(left.shift());
   const done = scenario.run(world);
   done.catch(() => {}); // Awaited below.
-  for (const point of [...points.slice(1), null]) {
-    await world.until(process, done);
-    if (process.isDead) process = await world.start(point);
-  }
-  await world.until(process, done);
+  while (!(await world.until(process, done))) process = await world.start(left.shift());
   await done;
   process.spare();
   if (process.isDead) await world.start();
