@@ -131,7 +131,7 @@ function definePhotos(driver: AnyDriver, { stage = {}, skipNext = null }: RunSet
       pipeline
         .stage('parse', plain)
         .stage('photos', photos as unknown as Options)
-        .stage('publish', { ...plain, skip: skipNext } as unknown as Options)
+        .stage('publish', { ...plain, skip: skipNext })
         .stage('announce', plain),
   });
 }

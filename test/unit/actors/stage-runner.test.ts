@@ -146,10 +146,10 @@ describe('a driver that throws', () => {
       },
     ],
     ['later', () => Promise.reject(new RetryableError('busy', { code: 'BUSY' }))],
-    // oxlint-disable-next-line unicorn/no-thenable -- a driver may return one
     [
       'as a thenable',
       () => ({
+        // oxlint-disable-next-line unicorn/no-thenable -- a driver may return one
         then: (_: unknown, reject: (error: Error) => void) => reject(new RetryableError('busy', { code: 'BUSY' })),
       }),
     ],
