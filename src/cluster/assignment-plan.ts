@@ -27,11 +27,14 @@ export interface PlannedAcquire {
   readonly revision: number;
 }
 
-/** A shard to hand over: stop admitting, drain, release. */
+/** A shard to hand over: stop admitting, drain, release. One whose lock is held but that is not served has only its lock to release. */
 export interface PlannedRelease {
   readonly shard: ShardId;
   readonly to: NodeId;
   readonly why: 'rebalance' | 'draining';
+  /** What the plan saw of the lock, for its release by compare-and-set where the shard is not served. */
+  readonly epoch: Epoch;
+  readonly revision: number;
 }
 
 /** A shard that this node should get or give, and must wait for. */
@@ -81,7 +84,9 @@ export function planAssignment(input: AssignmentInput): AssignmentPlan {
     } else if (isForSelf && !isOwn && owner !== null) {
       waiting.push({ shard, for: 'release', node: owner.nodeId });
     } else if (isOwn && kind === 'misplaced' && desired !== null && !input.inFlight.has(shard)) {
-      if (turn.has(shard)) release.push({ shard, to: desired, why: own.draining ? 'draining' : 'rebalance' });
+      const { epoch, revision } = standing;
+      const reason = own.draining ? 'draining' : 'rebalance';
+      if (turn.has(shard)) release.push({ shard, to: desired, why: reason, epoch, revision });
       else waiting.push({ shard, for: 'turn', node: desired });
     }
   }

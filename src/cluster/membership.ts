@@ -39,6 +39,8 @@ export interface MembershipView {
   readonly number: number;
   /** One for each node id, in order of node id. */
   readonly members: readonly Member[];
+  /** {@link memberKey} of members that the last list without a position did not show. */
+  readonly missing: readonly string[];
   /** {@link memberKey} of those that left, oldest first, at most {@link maximumRemoved}: they never come back. */
   readonly removed: readonly string[];
   /** Highest position of a list that was taken in. */
@@ -49,36 +51,46 @@ export interface MembershipView {
 export const maximumRemoved = 1_024;
 
 /** What a node knows before it has read any lease. */
-export const emptyView: MembershipView = { number: 0, members: [], removed: [], revision: 0 };
+export const emptyView: MembershipView = { number: 0, members: [], missing: [], removed: [], revision: 0 };
 
 /**
  * The view after a list of leases was read. Pure; the same object when nothing changed.
  *
  * An incarnation whose lease is gone has left for ever: what is listed of it later is an old answer, or a process that slept
- * through its lease and has to come back under a new incarnation. A list without a position that shows such a one is held to be
- * stale: it may add members, but nobody is removed for being absent from it.
+ * through its lease and has to come back under a new incarnation. So nobody is removed on an old answer: a list with a position
+ * is told from an older one by it; from a list without one a member must be absent twice in a row, and a list that shows an
+ * incarnation that has left is old, and counts for no absence.
  */
 export function nextView(view: MembershipView, list: LeaseList): MembershipView {
   const revision = list.revision ?? view.revision;
   if (revision < view.revision) return view;
   const removed = new Set(view.removed);
   const known = new Set(view.members.map((member) => memberKey(member)));
-  const listed = list.leases.filter((lease) => !removed.has(memberKey(lease)));
-  const isStale = list.revision === undefined && listed.length < list.leases.length;
-
-  const byNode = new Map<NodeId, Member>(isStale ? view.members.map((member) => [member.nodeId, member]) : []);
-  for (const lease of listed.toSorted((left, right) => compareLives(known, left, right))) {
+  const byNode = new Map<NodeId, Member>();
+  const current = list.leases.filter((lease) => !removed.has(memberKey(lease)));
+  for (const lease of current.toSorted((left, right) => compareLives(known, left, right))) {
     byNode.set(lease.nodeId, memberOf(lease));
   }
+
+  const absent = view.members.filter(({ nodeId }) => !byNode.has(nodeId));
+  const isOld = list.revision === undefined && current.length < list.leases.length;
+  const kept = absent.filter(
+    (member) => isOld || (list.revision === undefined && !view.missing.includes(memberKey(member))),
+  );
+  for (const member of kept) byNode.set(member.nodeId, member);
+  const missing = isOld ? view.missing : kept.map((member) => memberKey(member));
+
   const members = [...byNode.values()].toSorted((left, right) => compareText(left.nodeId, right.nodeId));
+  if (isSame(members, view.members)) {
+    const isUnchanged = revision === view.revision && missing.join() === view.missing.join();
+    return isUnchanged ? view : { ...view, missing, revision };
+  }
   const present = new Set(members.map((member) => memberKey(member)));
   const left = [...known].filter((key) => !present.has(key));
-  if (left.length === 0 && isSame(members, view.members)) {
-    return revision === view.revision ? view : { ...view, revision };
-  }
   return {
     number: view.number + 1,
     members,
+    missing,
     removed: [...view.removed, ...left].slice(-maximumRemoved),
     revision,
   };

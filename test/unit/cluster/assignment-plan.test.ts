@@ -102,8 +102,8 @@ describe('planAssignment', () => {
     expect(planFor('a', picture)).toEqual({
       acquire: [],
       release: [
-        { shard: 0, to: 'b', why: 'rebalance' },
-        { shard: 1, to: 'c', why: 'rebalance' },
+        { shard: 0, to: 'b', why: 'rebalance', epoch: 1, revision: 100 },
+        { shard: 1, to: 'c', why: 'rebalance', epoch: 1, revision: 101 },
       ],
       waiting: [{ shard: 2, for: 'turn', node: 'b' }],
     });
@@ -116,7 +116,7 @@ describe('planAssignment', () => {
       locks: [aLock(0, 'a'), aLock(1, 'b'), aLock(2, 'b'), aLock(3, 'c')],
     };
     const released = ['a', 'b', 'c'].flatMap((self) => shardsOf(planFor(self, picture).release));
-    expect(released.toSorted()).toEqual([0, 1]);
+    expect(released).toEqual([0, 1]);
   });
 
   it('counts what is in flight, and what was released and not yet taken, against the limit', () => {
@@ -158,7 +158,9 @@ describe('planAssignment', () => {
     const cordoned = [aMember('a', { cordoned: true }), aMember('b')];
     expect(planFor('a', { ...picture, members: cordoned }).release).toEqual([]);
     const draining = [aMember('a', { draining: true, cordoned: true }), aMember('b')];
-    expect(planFor('a', { ...picture, members: draining }).release).toEqual([{ shard: 0, to: 'b', why: 'draining' }]);
+    expect(planFor('a', { ...picture, members: draining }).release).toMatchObject([
+      { shard: 0, to: 'b', why: 'draining' },
+    ]);
   });
 
   it('R-LOCK-2: plans nothing for a node that is not in its own view, is down in it, or is there in another life', () => {
