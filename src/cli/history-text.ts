@@ -84,7 +84,8 @@ function describeValue(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);
   const { class: failureClass, code, message } = value as { class?: unknown; code?: unknown; message?: unknown };
   if (typeof failureClass === 'string') return `${failureClass} ${String(code)} ${JSON.stringify(message)}`;
-  return JSON.stringify(value);
+  const { kind, sizeBytes } = value as { kind?: unknown; sizeBytes?: unknown };
+  return typeof sizeBytes === 'number' ? `${String(kind)} ${sizeBytes} bytes` : JSON.stringify(value);
 }
 
 function eventTone(name: string): Tone | undefined {

@@ -185,7 +185,9 @@ function resolveEngine(settings: readonly Setting[]): EngineConfig {
     const guilty = settings.find((setting) => nameOf(setting) === error.field);
     if (guilty === undefined || guilty.source.kind === 'default') throw error;
     const source = describeSource(guilty.source);
-    throw new EngineError(error.code, `${error.message}, got ${error.got ?? 'nothing'}`, {
+    // Of a setting that does not exist, what was got is its name.
+    const got = error.got === undefined || error.got === error.field ? '' : `, got ${error.got}`;
+    throw new EngineError(error.code, `${error.message}${got}`, {
       field: error.field,
       limit: error.limit,
       got: error.got,

@@ -53,7 +53,7 @@ export async function submitLines(context: CliContext, pipeline: string, options
       checkIsReachable(outcomes);
     };
     for await (const { number, text } of readLines(context, options.jsonl, '--jsonl')) {
-      batch.push({ number, item: readItem(text, number, options) });
+      batch.push({ number, item: readItem(text, options) });
       if (batch.length >= batchSize) await send();
     }
     await send();
@@ -68,12 +68,11 @@ export async function submitLines(context: CliContext, pipeline: string, options
  */
 export function readItem(
   text: string,
-  number: number,
   options: Pick<SubmitLinesOptions, 'envelope' | 'keyField' | 'by' | 'reason'>,
 ): SubmitItem<unknown> | EngineError {
   const { by, reason } = options;
   try {
-    const value = parseJsonText(text, `line ${number}`);
+    const value = parseJsonText(text, 'input');
     if (options.envelope === true) return { by, reason, ...readEnvelope(value) };
     if (options.keyField === undefined) return { input: value, by, reason };
     return { input: value, idempotencyKey: readKey(value, options.keyField), by, reason };

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import { redactSetting } from '../../../src/cli/config-print-command.ts';
+import type { LoadedConfig } from '../../../src/cli/config-loader.ts';
+import { describeSource, resolveSettings, type Settings, type SettingFlags } from '../../../src/cli/settings.ts';
+import type { CheckedConfig } from '../../../src/config-file.ts';
+import { readEnvironment, type Environment } from '../../../src/platform/environment.ts';
+
+function resolve(
+  flags: SettingFlags = {},
+  environment: Environment = {},
+  config?: Omit<CheckedConfig, 'pipelines'>,
+): Settings {
+  const file: LoadedConfig | null =
+    config === undefined
+      ? null
+      : { path: '/etc/app/cabinet.config.mjs', folder: '/etc/app', config: { pipelines: [], ...config } };
+  return resolveSettings({ flags, environment: readEnvironment(environment), file, workingFolder: '/work' });
+}
+
+function sourceOf(settings: Settings, name: string): string {
+  const setting = settings.list.find((one) => one.name === name);
+  return setting === undefined ? 'no such setting' : describeSource(setting.source);
+}
+
+describe('settings', () => {
+  it('are the defaults when nothing is said', () => {
+    const settings = resolve();
+    expect(settings).toMatchObject({
+      dataDir: '/work/.cabinet',
+      nodeId: undefined,
+      logLevel: 'info',
+      logFormat: 'auto',
+    });
+    expect(settings.engine.namespace).toBe('cabinet');
+    expect(settings.nats.servers).toBeUndefined();
+    expect(new Set(settings.list.map(({ source }) => source.kind))).toEqual(new Set(['default']));
+  });
+
+  it('a flag goes before the environment, that before the file, and each is named', () => {
+    const config = { nats: { servers: 'nats://file' }, engine: { namespace: 'of-file' }, nodeId: 'file-node' };
+    const environment = { NATS_URL: 'nats://env', CABINET_NAMESPACE: 'of-env', CABINET_NODE_ID: 'env-node' };
+    const fromFile = resolve({}, {}, config);
+    expect(fromFile.nats.servers).toBe('nats://file');
+    expect(sourceOf(fromFile, 'nats.servers')).toBe('file /etc/app/cabinet.config.mjs');
+    const fromEnvironment = resolve({}, environment, config);
+    expect(fromEnvironment).toMatchObject({ nats: { servers: 'nats://env' }, nodeId: 'env-node' });
+    expect(sourceOf(fromEnvironment, 'engine.namespace')).toBe('env CABINET_NAMESPACE');
+    const fromFlags = resolve({ nats: 'nats://flag', namespace: 'of-flag' }, environment, config);
+    expect(fromFlags).toMatchObject({ nats: { servers: 'nats://flag' }, engine: { namespace: 'of-flag' } });
+    expect(sourceOf(fromFlags, 'nats.servers')).toBe('flag --nats');
+    expect(sourceOf(fromFlags, 'nodeId')).toBe('env CABINET_NODE_ID');
+  });
+
+  it('paths of the file are relative to the file, those of flags and variables to the working folder', () => {
+    expect(resolve({}, {}, { nats: { dataDir: 'data', credentialsFile: 'me.creds' } })).toMatchObject({
+      dataDir: '/etc/app/data',
+      nats: { credentialsFile: '/etc/app/me.creds' },
+    });
+    expect(resolve({ dataDir: 'data' }, { NATS_CREDS: 'me.creds' })).toMatchObject({
+      dataDir: '/work/data',
+      nats: { credentialsFile: '/work/me.creds' },
+    });
+  });
+
+  it('settings of the engine come from the file and are overridden one by one', () => {
+    const { engine } = resolve(
+      {},
+      { CABINET_LEASE_TTL_MS: '30000' },
+      { engine: { leaseTtlMs: 60_000, shardCount: 4 } },
+    );
+    expect(engine).toMatchObject({ leaseTtlMs: 30_000, shardCount: 4, leaseRenewMs: 5_000 });
+  });
+
+  it.each<[SettingFlags, Environment, Record<string, unknown>, RegExp, string]>([
+    [{ namespace: 'Not Good' }, {}, {}, /namespace must be/, 'flag --namespace'],
+    [{}, { CABINET_SHARD_COUNT: '0' }, {}, /shardCount must be .*, got 0/, 'env CABINET_SHARD_COUNT'],
+    [{}, {}, { replicas: 2 }, /replicas must be 1, 3 or 5/, 'file /etc/app/cabinet.config.mjs'],
+    [{}, {}, { leaseTtl: 5 }, /^leaseTtl [^,]*$/, 'file /etc/app/cabinet.config.mjs'],
+  ])(
+    'CONFIG_INVALID: a setting that is wrong says where it comes from (%#)',
+    (flags, environment, engine, says, source) => {
+      expect(() => resolve(flags, environment, { engine })).toThrow(
+        expect.objectContaining({
+          code: 'CONFIG_INVALID',
+          message: expect.stringMatching(says) as string,
+          hint: `it comes from ${source}`,
+        }) as Error,
+      );
+    },
+  );
+});
+
+describe('a printed setting', () => {
+  const source = { kind: 'default', name: null } as const;
+
+  it.each(['nats.token', 'nats.pass', 'nats.credentials', 'nats.nkeySeed'])('%s is not shown', (name) => {
+    expect(redactSetting({ name, value: 'hunter2', source }).value).toBe('[redacted]');
+    expect(redactSetting({ name, value: undefined, source }).value).toBeUndefined();
+  });
+
+  it.each([
+    ['nats://me:hunter2@a:4222', 'nats://[redacted]@a:4222'],
+    ['me:hunter2@a:4222,nats://b', '[redacted]@a:4222,nats://b'],
+    ['nats://a,tls://hunter2@b', 'nats://a,tls://[redacted]@b'],
+    ['nats://me:p@hunter2@a', 'nats://[redacted]@a'],
+    [
+      ['nats://me:hunter2@a', 'nats://b'],
+      ['nats://[redacted]@a', 'nats://b'],
+    ],
+    ['nats://a:4222', 'nats://a:4222'],
+  ])('servers %j are shown without credentials', (value, shown) => {
+    expect(redactSetting({ name: 'nats.servers', value, source }).value).toEqual(shown);
+  });
+});
