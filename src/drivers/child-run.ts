@@ -83,10 +83,13 @@ class ChildRun {
     this.#clock = clock;
     this.#child = child;
     this.#resolve = resolve;
-    this.#output = new LineSplitter(request.maximumLineLength, (line, isCut) => {
-      if (isCut) this.#overflow();
-      else if (!this.#isTooMuch) request.onOutputLine(line);
-    });
+    this.#output = new LineSplitter(
+      request.maximumLineLength,
+      (line) => {
+        if (!this.#isTooMuch) request.onOutputLine(line);
+      },
+      () => this.#overflow(),
+    );
     this.#errors = new LineSplitter(maximumErrorLineLength, request.onErrorLine);
   }
 

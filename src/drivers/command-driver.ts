@@ -42,7 +42,7 @@ const defaultKillGraceMs = 2_000;
 const defaultMaximumOutputLength = 16 * 1024 * 1024;
 const defaultMaximumLogLines = 200;
 /** Last lines of the error output that an error repeats. */
-const errorTailLines = 5;
+const errorTailLines = 12;
 
 /**
  * A driver that runs a program once an attempt, without a shell and in a process group of its own.

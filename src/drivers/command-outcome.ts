@@ -29,6 +29,9 @@ export interface CommandOutput {
   readonly errorTail: string;
 }
 
+/** Longest part of the error output in an error, in characters. */
+const maximumTailLength = 1_000;
+
 /** Errors of a spawn that the machine may be over a moment later. */
 const transientSpawnCodes = new Set(['EAGAIN', 'EMFILE', 'ENFILE', 'ENOMEM', 'ETXTBSY']);
 
@@ -99,5 +102,5 @@ function coded(message: string, code: string): Error {
 }
 
 function tailOf({ errorTail }: CommandOutput): string {
-  return errorTail === '' ? '' : `: ${excerpt(errorTail)}`;
+  return errorTail === '' ? '' : `: ${excerpt(errorTail, maximumTailLength)}`;
 }

@@ -32,7 +32,7 @@ export interface HttpDriverOptions {
 /** Largest body of a success when nothing else is said: the engine's own limit of an output. */
 const defaultMaximumResponseBytes = 16 * 1024 * 1024;
 const defaultMaximumRedirects = 3;
-/** A shorter header value is too common a text to be told from others in an error. */
+/** A shorter value is too common a text to be told from others in an error. */
 const leastSecretLength = 6;
 
 /**
@@ -123,17 +123,16 @@ function rulesOf(options: HttpDriverOptions, request: HttpRequest): AnswerRules 
     request: showRequest(request.method, request.url),
     retryableStatuses: options.retryableStatuses ?? defaultRetryableStatuses,
     now: options.clock.now(),
-    secrets: secretsOf(request.headers),
+    secrets: secretsOf(request),
   };
 }
 
-/** Header values, and of `Bearer …` the token alone. The key and the fence are no secrets. */
-function secretsOf(headers: Headers): readonly string[] {
+/** Header values, of `Bearer …` the token alone, and what the query holds. The key and the fence are no secrets. */
+function secretsOf({ headers, url }: HttpRequest): readonly string[] {
   const isPublic = /^(accept|content-type|idempotency-key|cabinet-fence-.*)$/;
-  return [...headers]
-    .filter(([name]) => !isPublic.test(name))
-    .flatMap(([, value]) => [value, ...value.split(' ').slice(1)])
-    .filter((secret) => secret.length >= leastSecretLength);
+  const values = [...headers].filter(([name]) => !isPublic.test(name)).map(([, value]) => value);
+  const parts = [...values.flatMap((value) => value.split(' ').slice(1)), url.search, ...url.searchParams.values()];
+  return [...values, ...parts].filter((secret) => secret.length >= leastSecretLength);
 }
 
 function urlOf(source: UrlSource, ctx: LookupContext): URL {

@@ -4,15 +4,24 @@ import { StringDecoder } from 'node:string_decoder';
 export class LineSplitter {
   readonly #maximumLength: number;
   readonly #onLine: (line: string, isCut: boolean) => void;
+  readonly #onCut: () => void;
   readonly #decoder = new StringDecoder('utf8');
   #held: string[] = [];
   #heldLength = 0;
   #isCut = false;
 
-  /** @param maximumLength - longest line in characters; what is over it is dropped, and the line told as cut */
-  constructor(maximumLength: number, onLine: (line: string, isCut: boolean) => void) {
+  /**
+   * @param maximumLength - longest line in characters; what is over it is dropped, and the line told as cut
+   * @param onCut - called when a line goes over its bound: it may have no end
+   */
+  constructor(
+    maximumLength: number,
+    onLine: (line: string, isCut: boolean) => void,
+    onCut: () => void = () => undefined,
+  ) {
     this.#maximumLength = maximumLength;
     this.#onLine = onLine;
+    this.#onCut = onCut;
   }
 
   push(chunk: Uint8Array): void {
@@ -34,7 +43,10 @@ export class LineSplitter {
   /** Pieces are joined once, when the line ends: a long line in many chunks costs no more than its length. */
   #hold(text: string): void {
     const room = this.#maximumLength - this.#heldLength;
-    if (text.length > room) this.#isCut = true;
+    if (text.length > room && !this.#isCut) {
+      this.#isCut = true;
+      this.#onCut();
+    }
     const kept = text.slice(0, Math.max(0, room));
     if (kept === '') return;
     this.#held.push(kept);
