@@ -32,7 +32,7 @@ afterAll(async () => {
 });
 
 describe('sample pages', () => {
-  it.each(samples)('$file gives what the manifest says: $about', async ({ file, source, expect: expected }) => {
+  it.each(samples)('$file gives what the manifest says: $about', { timeout: 30_000 }, async ({ file, source, expect: expected }) => {
     const taskId = file.replaceAll('.', '-');
     const parsing = Promise.resolve(
       parseDriver.execute(stageContext({ taskId, input: { source }, outputs: {}, ports }).ctx),

@@ -54,15 +54,21 @@ export const closeGraceMs = 2_000;
 
 /** Starts a board: publishes once per key, remembers it on disk, and refuses older owners. */
 export async function startBoardServer(options: BoardServerOptions): Promise<BoardServer> {
+  checkFaultRates(options.faults ?? noFaults);
   const { log, entries } = await PublicationLog.open(options.dataDir);
   const board = new Board(options, log, entries);
   const server = createServer((request, response) => {
     void board.handle(request, response);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
-  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
+    });
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
   const { address, port } = server.address() as AddressInfo;
   return {
     url: `http://${address.includes(':') ? `[${address}]` : address}:${port}`,
@@ -93,7 +99,7 @@ class Board {
 
   constructor(options: BoardServerOptions, log: PublicationLog, entries: readonly LogEntry[]) {
     this.#options = options;
-    this.#rates = checkFaultRates(options.faults ?? noFaults);
+    this.#rates = options.faults ?? noFaults;
     this.#log = log;
     this.#book = new PublicationBook(entries);
   }

@@ -60,13 +60,19 @@ export class PublicationLog {
     const path = join(dataDir, logFileName);
     const file = await open(path, 'a');
     await syncFolder(dataDir);
-    const bytes = await readFile(path);
-    const end = bytes.lastIndexOf('\n') + 1;
-    if (end < bytes.length) {
-      await truncate(path, end);
-      await file.sync();
+    try {
+      const bytes = await readFile(path);
+      const end = bytes.lastIndexOf('\n') + 1;
+      const entries = parseEntries(bytes.subarray(0, end).toString('utf8'));
+      if (end < bytes.length) {
+        await truncate(path, end);
+        await file.sync();
+      }
+      return { log: new PublicationLog(file), entries };
+    } catch (error) {
+      await file.close();
+      throw error;
     }
-    return { log: new PublicationLog(file), entries: parseEntries(bytes.subarray(0, end).toString('utf8')) };
   }
 
   /** Resolves when the entry is on disk. After one failed write all fail: what the file holds is then not known. */

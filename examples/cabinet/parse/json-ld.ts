@@ -1,19 +1,18 @@
-import type { CheerioAPI } from 'cheerio/slim';
-import { elementsOf, rawTextOf } from './page-element.ts';
+import { rawTextOf, type PageElement } from './page-element.ts';
 import { parseJsonLdText } from './json-ld-text.ts';
 import { localName, maximumNodeDepth, maximumNodes, type SchemaNode, type SchemaValue } from './schema-node.ts';
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /** The structured data of a page's JSON-LD blocks; a block that cannot be read is a warning and spoils no other. */
-export function readJsonLd($: CheerioAPI): {
+export function readJsonLd(elements: readonly PageElement[]): {
   readonly nodes: readonly SchemaNode[];
   readonly warnings: readonly string[];
 } {
   const roots: JsonObject[] = [];
   const warnings: string[] = [];
-  const blocks = elementsOf($, 'script[type]').filter((element) =>
-    /^\s*application\/ld\+json\b/i.test(element.attribs['type'] ?? ''),
+  const blocks = elements.filter(
+    (element) => element.name === 'script' && /^\s*application\/ld\+json\b/i.test(element.attribs['type'] ?? ''),
   );
   for (const [index, block] of blocks.entries()) {
     try {

@@ -1,5 +1,4 @@
-import type { CheerioAPI } from 'cheerio/slim';
-import { childElements, elementsOf, textOf, type PageElement } from './page-element.ts';
+import { childElements, textOf, type PageElement } from './page-element.ts';
 import { maximumMarkupLength } from './plain-text.ts';
 import { localName, maximumNodeDepth, maximumNodes, type SchemaNode, type SchemaValue } from './schema-node.ts';
 
@@ -17,24 +16,29 @@ const urlAttributes: Readonly<Record<string, string>> = {
   video: 'src',
 };
 
+/** Most elements looked at for all items of a page: `itemref` lets many items share one large part. */
+export const maximumItemVisits = 500_000;
+
 /**
  * The structured data of a page's microdata, with `itemref`.
  *
  * @see HTML standard §5 "Microdata". Beyond it: a `content` attribute counts on any element, as sites expect, and a lazily
  *   loaded image's `data-src` is its source.
  */
-export function readMicrodata($: CheerioAPI): readonly SchemaNode[] {
-  const reader = new ItemReader(elementsById($));
-  return elementsOf($, '[itemscope]:not([itemprop])')
+export function readMicrodata(elements: readonly PageElement[]): readonly SchemaNode[] {
+  const reader = new ItemReader(elementsById(elements));
+  return elements
+    .filter(({ attribs }) => 'itemscope' in attribs && !('itemprop' in attribs))
+
     .map((element) => reader.read(element, 0, []))
     .filter((node) => node !== null);
 }
 
-function elementsById($: CheerioAPI): ReadonlyMap<string, PageElement> {
+function elementsById(elements: readonly PageElement[]): ReadonlyMap<string, PageElement> {
   const found = new Map<string, PageElement>();
-  for (const element of elementsOf($, '[id]')) {
-    const id = element.attribs['id'] ?? '';
-    if (!found.has(id)) found.set(id, element);
+  for (const element of elements) {
+    const id = element.attribs['id'];
+    if (id !== undefined && !found.has(id)) found.set(id, element);
   }
   return found;
 }
@@ -42,6 +46,7 @@ function elementsById($: CheerioAPI): ReadonlyMap<string, PageElement> {
 class ItemReader {
   readonly #byId: ReadonlyMap<string, PageElement>;
   #budget = maximumNodes;
+  #visitsLeft = maximumItemVisits;
 
   constructor(byId: ReadonlyMap<string, PageElement>) {
     this.#byId = byId;
@@ -49,10 +54,11 @@ class ItemReader {
 
   /** @param path - the items being read, so that an item that refers back to itself ends */
   read(item: PageElement, depth: number, path: readonly PageElement[]): SchemaNode | null {
-    if (depth > maximumNodeDepth || path.includes(item)) return null;
+    if (depth > maximumNodeDepth || this.#visitsLeft <= 0 || path.includes(item)) return null;
     const properties = new Map<string, SchemaValue[]>();
     const stack = [...childElements(item), ...this.#referencedBy(item)].toReversed();
-    for (let element = stack.pop(); element !== undefined; element = stack.pop()) {
+    for (let element = stack.pop(); element !== undefined && this.#visitsLeft > 0; element = stack.pop()) {
+      this.#visitsLeft -= 1;
       const names = wordsOf(element, 'itemprop');
       const isItem = 'itemscope' in element.attribs;
       if (names.length > 0 && this.#budget > 0) {

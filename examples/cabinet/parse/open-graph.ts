@@ -1,7 +1,6 @@
-import type { CheerioAPI } from 'cheerio/slim';
 import { parseCurrencyCode } from './currency.ts';
 import type { FoundFields } from './found-fields.ts';
-import { elementsOf, textOf } from './page-element.ts';
+import { textOf, type PageElement } from './page-element.ts';
 import { joinAddress, parseCoordinates, type CoordinatesReading } from './place.ts';
 import { maximumMarkupLength } from './plain-text.ts';
 import { readPrice } from './price.ts';
@@ -10,9 +9,10 @@ import { readPrice } from './price.ts';
 export type MetaTags = ReadonlyMap<string, readonly string[]>;
 
 /** Reads all `<meta>` tags that have a name or property and say something. */
-export function readMetaTags($: CheerioAPI): MetaTags {
+export function readMetaTags(elements: readonly PageElement[]): MetaTags {
   const tags = new Map<string, string[]>();
-  for (const { attribs } of elementsOf($, 'meta[content]')) {
+  for (const { name: element, attribs } of elements) {
+    if (element !== 'meta') continue;
     const name = (attribs['property'] ?? attribs['name'] ?? '').trim().toLowerCase();
     const content = attribs['content'] ?? '';
     if (name === '' || content.trim() === '') continue;
@@ -50,9 +50,9 @@ export function readOpenGraph(tags: MetaTags, language: string | null): FoundFie
 }
 
 /** What plain HTML says: the last place asked. */
-export function readPlainPage($: CheerioAPI, tags: MetaTags): FoundFields {
-  const title = textOf(elementsOf($, 'title').slice(0, 1), maximumMarkupLength).trim();
-  const heading = textOf(elementsOf($, 'h1').slice(0, 1), maximumMarkupLength).trim();
+export function readPlainPage(elements: readonly PageElement[], tags: MetaTags): FoundFields {
+  const title = firstText(elements, 'title');
+  const heading = firstText(elements, 'h1');
   const [latitude = null, longitude = null] = (first(tags, 'geo.position', 'icbm') ?? '').split(/[;,]\s*/);
   const reading = parseCoordinates(latitude === '' ? null : latitude, longitude);
   return {
@@ -62,9 +62,16 @@ export function readPlainPage($: CheerioAPI, tags: MetaTags): FoundFields {
     coordinates: reading.kind === 'coordinates' ? reading.coordinates : null,
     description: first(tags, 'description'),
     attributes: new Map(),
-    photos: elementsOf($, 'link[rel="image_src"][href]').map(({ attribs }) => attribs['href'] ?? ''),
+    photos: elements
+      .filter(({ name, attribs }) => name === 'link' && attribs['rel'] === 'image_src')
+      .map(({ attribs }) => attribs['href'] ?? ''),
     warnings: [],
   };
+}
+
+function firstText(elements: readonly PageElement[], name: string): string {
+  const element = elements.find((each) => each.name === name);
+  return element === undefined ? '' : textOf([element], maximumMarkupLength).trim();
 }
 
 function readTagPrice(tags: MetaTags, language: string | null) {

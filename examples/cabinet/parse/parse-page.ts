@@ -1,4 +1,4 @@
-import { load, type CheerioAPI } from 'cheerio/slim';
+import { load } from 'cheerio/slim';
 import { FatalError } from '../../../src/core/driver-errors.ts';
 import { cardFields, fieldOrigins, type CardField, type FieldOrigin, type ParsedCard } from '../card.ts';
 import { maximumAttributeLength, maximumAttributeNameLength, maximumAttributes } from './attributes.ts';
@@ -7,7 +7,7 @@ import { readJsonLd } from './json-ld.ts';
 import { readMicrodata } from './microdata.ts';
 import { readMetaTags, readOpenGraph, readPlainPage, type MetaTags } from './open-graph.ts';
 import { decodePage } from './page-charset.ts';
-import { elementsOf } from './page-element.ts';
+import { allElementsOf, type PageElement } from './page-element.ts';
 import { refuseBinary, refuseOtherText } from './page-kind.ts';
 import { refuseComplexPage } from './page-structure.ts';
 import { resolvePhotoUrls } from './photo-urls.ts';
@@ -44,18 +44,25 @@ export function parsePage(page: PageBytes, source: string): ParsedCard {
   const { text, charset, warning } = decodePage(page.bytes, page.contentType);
   refuseOtherText(text);
   refuseComplexPage(text);
-  const $ = load(text);
-  const tags = readMetaTags($);
-  const own = tags.get('og:url')?.[0] ?? firstHref($, 'link[rel="canonical"][href]');
-  const language = languageOf($, tags);
-  const jsonLd = readJsonLd($);
+  const elements = allElementsOf(load(text));
+  const tags = readMetaTags(elements);
+  const own =
+    tags.get('og:url')?.[0] ??
+    firstHref(elements, ({ name, attribs }) => name === 'link' && attribs['rel'] === 'canonical');
+  const language = languageOf(elements, tags);
+  const jsonLd = readJsonLd(elements);
   const places: Readonly<Record<FieldOrigin, FoundFields>> = {
     jsonLd: readSchemaListing(jsonLd.nodes, { url: own, language }),
-    microdata: readSchemaListing(readMicrodata($), { url: own, language }),
+    microdata: readSchemaListing(readMicrodata(elements), { url: own, language }),
     openGraph: readOpenGraph(tags, language),
-    meta: readPlainPage($, tags),
+    meta: readPlainPage(elements, tags),
   };
-  const addresses = { source: page.source, base: firstHref($, 'base[href]'), own, hasFile: page.hasFile };
+  const addresses = {
+    source: page.source,
+    base: firstHref(elements, ({ name }) => name === 'base'),
+    own,
+    hasFile: page.hasFile,
+  };
   const card = new CardMerge(places, addresses).merge();
   if (card.missing.length === cardFields.length) {
     throw new FatalError(`${source} says nothing of a listing`, { code: 'NO_LISTING' });
@@ -139,13 +146,13 @@ function tidy(value: string | null, maximumLength: number): string | null {
   return value === null ? null : tidyText(textOfMarkup(value), maximumLength);
 }
 
-function languageOf($: CheerioAPI, tags: MetaTags): string | null {
-  const written = elementsOf($, 'html[lang]')[0]?.attribs['lang'] ?? tags.get('og:locale')?.[0];
+function languageOf(elements: readonly PageElement[], tags: MetaTags): string | null {
+  const written = elements.find(({ name }) => name === 'html')?.attribs['lang'] ?? tags.get('og:locale')?.[0];
   const tag = written?.trim().replaceAll('_', '-');
   return tag !== undefined && /^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*$/.test(tag) ? tag : null;
 }
 
-function firstHref($: CheerioAPI, selector: string): string | null {
-  const href = elementsOf($, selector)[0]?.attribs['href']?.trim();
+function firstHref(elements: readonly PageElement[], isWanted: (element: PageElement) => boolean): string | null {
+  const href = elements.find((element) => isWanted(element) && 'href' in element.attribs)?.attribs['href']?.trim();
   return href === undefined || href === '' ? null : href;
 }

@@ -30,7 +30,7 @@ export function resolvePhotoUrls(
   const bases = basesOf(page);
   const urls = new Set<string>();
   const warnings: string[] = [];
-  for (const each of written) {
+  for (const each of new Set(written)) {
     const text = each.trim();
     if (text === '') continue;
     const url = text.length > maximumPhotoUrlLength ? null : resolveOne(text, bases, page);

@@ -1,5 +1,5 @@
 import { load } from 'cheerio/slim';
-import { elementsOf, textOf } from './page-element.ts';
+import { textOf, topNodesOf } from './page-element.ts';
 import { maximumNesting, measureStructure } from './page-structure.ts';
 
 /** How much of one string of structured data is looked at, in characters. */
@@ -29,5 +29,5 @@ export function textOfMarkup(value: string): string {
   const text = value.slice(0, maximumMarkupLength);
   if (!markup.test(text)) return text;
   if (measureStructure(text).depth > maximumNesting) return text.replaceAll(/<[a-z!/][^<>]*>/gi, ' ');
-  return textOf(elementsOf(load(`<div>${text}</div>`), ':root'), maximumMarkupLength);
+  return textOf(topNodesOf(load(text)), maximumMarkupLength);
 }

@@ -1,8 +1,8 @@
 import type { Photo, PhotosResult } from '../card.ts';
 import { hammingDistance } from './difference-hash.ts';
 
-/** Photos whose hashes differ in no more bits show the same; Krawetz takes more than ten for two pictures. */
-export const nearDuplicateBits = 5;
+/** Photos whose hashes differ in no more bits show the same. A photo shown twice does less harm than one that is lost. */
+export const nearDuplicateBits = 3;
 
 /**
  * Drops photos that show what another shows, keeping the one with most pixels, and of equals the first. The kept one stands

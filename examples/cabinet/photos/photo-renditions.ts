@@ -1,5 +1,5 @@
 import sharp, { type Sharp } from 'sharp';
-import { differenceHash, hashHeight, hashWidth } from './difference-hash.ts';
+import { differenceHash, hashedHeight, hashedWidth } from './difference-hash.ts';
 import { photoFormatOf } from './photo-format.ts';
 
 /** Widths of the renditions in pixels; a photo is never enlarged. */
@@ -67,7 +67,7 @@ async function hashOf(upright: Sharp): Promise<string | null> {
     .clone()
     .flatten({ background: '#ffffff' })
     .greyscale()
-    .resize(hashWidth, hashHeight, { fit: 'fill' })
+    .resize(hashedWidth, hashedHeight, { fit: 'fill', kernel: 'linear', fastShrinkOnLoad: false })
     .raw()
     .toBuffer({ resolveWithObject: true });
   // Some color spaces keep a second channel; the first is the gray level.
