@@ -32,46 +32,50 @@ afterAll(async () => {
 });
 
 describe('sample pages', () => {
-  it.each(samples)('$file gives what the manifest says: $about', { timeout: 30_000 }, async ({ file, source, expect: expected }) => {
-    const taskId = file.replaceAll('.', '-');
-    const parsing = Promise.resolve(
-      parseDriver.execute(stageContext({ taskId, input: { source }, outputs: {}, ports }).ctx),
-    );
-    if (expected.outcome === 'deadLettered') {
-      await expect(parsing).rejects.toSatisfy((error) => error instanceof FatalError && error.code === expected.code);
-      return;
-    }
-    const card = await parsing;
-    expect(parsedCardSchema.parse(JSON.parse(JSON.stringify(card)))).toEqual(card);
-    expect({
-      title: card.title,
-      price: card.price,
-      address: card.address,
-      coordinates: card.coordinates,
-      missing: card.missing,
-    }).toEqual({
-      title: expected.title,
-      price: expected.price,
-      address: expected.address,
-      coordinates: expected.coordinates,
-      missing: expected.missing,
-    });
-    expect(card.foundIn).toMatchObject(expected.foundIn ?? {});
-    expect(card.attributes).toMatchObject(expected.attributes ?? {});
-    if (expected.charset !== undefined) expect(card.charset.name).toBe(expected.charset);
-    if (expected.warning !== undefined) expect(card.warnings.join('\n')).toContain(expected.warning);
+  it.each(samples)(
+    '$file gives what the manifest says: $about',
+    { timeout: 30_000 },
+    async ({ file, source, expect: expected }) => {
+      const taskId = file.replaceAll('.', '-');
+      const parsing = Promise.resolve(
+        parseDriver.execute(stageContext({ taskId, input: { source }, outputs: {}, ports }).ctx),
+      );
+      if (expected.outcome === 'deadLettered') {
+        await expect(parsing).rejects.toSatisfy((error) => error instanceof FatalError && error.code === expected.code);
+        return;
+      }
+      const card = await parsing;
+      expect(parsedCardSchema.parse(JSON.parse(JSON.stringify(card)))).toEqual(card);
+      expect({
+        title: card.title,
+        price: card.price,
+        address: card.address,
+        coordinates: card.coordinates,
+        missing: card.missing,
+      }).toEqual({
+        title: expected.title,
+        price: expected.price,
+        address: expected.address,
+        coordinates: expected.coordinates,
+        missing: expected.missing,
+      });
+      expect(card.foundIn).toMatchObject(expected.foundIn ?? {});
+      expect(card.attributes).toMatchObject(expected.attributes ?? {});
+      if (expected.charset !== undefined) expect(card.charset.name).toBe(expected.charset);
+      if (expected.warning !== undefined) expect(card.warnings.join('\n')).toContain(expected.warning);
 
-    const photos = await photosDriver.execute(
-      stageContext({ stage: 'photos', taskId, input: { source }, outputs: { parse: card }, ports }).ctx,
-    );
-    expect(photosResultSchema.parse(photos)).toEqual(photos);
-    expect({
-      found: card.photos.length,
-      kept: photos.kept.length,
-      duplicates: photos.duplicates.length,
-      rejected: photos.rejected.map(({ code }) => code),
-    }).toEqual(expected.photos);
-  });
+      const photos = await photosDriver.execute(
+        stageContext({ stage: 'photos', taskId, input: { source }, outputs: { parse: card }, ports }).ctx,
+      );
+      expect(photosResultSchema.parse(photos)).toEqual(photos);
+      expect({
+        found: card.photos.length,
+        kept: photos.kept.length,
+        duplicates: photos.duplicates.length,
+        rejected: photos.rejected.map(({ code }) => code),
+      }).toEqual(expected.photos);
+    },
+  );
 
   it('are the files that make-samples.ts writes', async () => {
     expect(await readFile(join(samplesDir, 'manifest.json'), 'utf8')).toBe(manifestText());
