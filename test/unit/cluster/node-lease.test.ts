@@ -1,0 +1,227 @@
+import { describe, expect, it } from 'vitest';
+
+import { NodeLeaseKeeper } from '../../../src/cluster/node-lease.ts';
+import type { LeaseOperation } from '../../../src/store/memory-leases.ts';
+import type { StoreFault } from '../../../src/store/store-fault.ts';
+import { MemoryLeaseStore, MemoryLogger, VirtualClock } from '../../../src/testing.ts';
+import { nodeOf } from '../../support/shard-kit.ts';
+
+/** Lives 20 s, is renewed every 5 s, and is good for the first 16 s after a renewal. */
+const config = { leaseTtlMs: 20_000, leaseRenewMs: 5_000 };
+
+class World {
+  readonly clock = new VirtualClock();
+  readonly logger = new MemoryLogger();
+  readonly renewals: number[] = [];
+  readonly events: string[] = [];
+  fault: (operation: LeaseOperation) => StoreFault = () => 'none';
+  readonly leases = new MemoryLeaseStore({
+    clock: this.clock,
+    faults: (operation) => {
+      if (operation === 'renewNode') this.renewals.push(this.clock.monotonicMs());
+      return this.fault(operation);
+    },
+  });
+
+  keeper(incarnation = 'i-1', leases = this.leases): NodeLeaseKeeper {
+    const { clock, logger, events } = this;
+    return new NodeLeaseKeeper(
+      {
+        leases,
+        clock,
+        logger,
+        config,
+        onTaken: () => events.push(`${incarnation} taken`),
+        onExpired: () => events.push(`${incarnation} expired at ${clock.monotonicMs()}`),
+      },
+      { nodeId: nodeOf('n-1'), incarnation, startedAt: 1, draining: false },
+    );
+  }
+
+  async started(incarnation?: string): Promise<NodeLeaseKeeper> {
+    const keeper = this.keeper(incarnation);
+    await keeper.start();
+    return keeper;
+  }
+
+  async live(): Promise<string[]> {
+    return (await this.leases.listNodes()).map(({ incarnation }) => incarnation);
+  }
+}
+
+describe('a node’s lease', () => {
+  it('R-LOCK-2: is taken at the start and renewed in time, for as long as the node lives', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    await world.clock.advance(60_000);
+    expect(world.renewals).toEqual([
+      0, 5_000, 10_000, 15_000, 20_000, 25_000, 30_000, 35_000, 40_000, 45_000, 50_000, 55_000, 60_000,
+    ]);
+    expect(keeper.isGood).toBe(true);
+    expect(await world.live()).toEqual(['i-1']);
+    expect(world.events).toEqual([]);
+  });
+
+  it('UNAVAILABLE: is not taken at the start when the store does not answer', async () => {
+    const world = new World();
+    world.fault = () => 'unavailable';
+    const keeper = world.keeper();
+    await expect(keeper.start()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(keeper.isGood).toBe(false);
+  });
+
+  it('R-FAIL-1: is tried again within half a second when a renewal fails', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => (world.renewals.length <= 4 ? 'unavailable' : 'none');
+    await world.clock.advance(11_500);
+    expect(world.renewals).toEqual([0, 5_000, 5_500, 6_000, 6_500, 11_500]);
+    expect(keeper.isGood).toBe(true);
+  });
+
+  it('R-LOCK-2: is good until a fifth of its life is left, counted from before the renewal was sent', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => 'unavailable';
+    await world.clock.advance(15_999);
+    expect(keeper.isGood).toBe(true);
+    expect(world.events).toEqual([]);
+    await world.clock.advance(1);
+    expect(keeper.isGood).toBe(false);
+    expect(world.events).toEqual(['i-1 expired at 16000']);
+    // While it is still held in the store: nobody else may take its shards yet.
+    expect(await world.leases.listNodes().catch(() => 'unavailable')).toBe('unavailable');
+    world.fault = () => 'none';
+    expect(await world.live()).toEqual(['i-1']);
+  });
+
+  it('counts from when a slow renewal was sent, not from when it was answered', async () => {
+    const world = new World();
+    const slow = new MemoryLeaseStore({ clock: world.clock, latencyMs: 4_000 });
+    const keeper = world.keeper('i-1', slow);
+    const started = keeper.start();
+    await world.clock.advance(4_000);
+    await started;
+    keeper.abandon();
+    const other = world.keeper('i-2', slow);
+    const again = other.start();
+    await world.clock.advance(4_000);
+    await again;
+    // Sent at 4 s, so good until 20 s; the next renewal is sent at 13 s.
+    await world.clock.advance(4_999);
+    expect(other.isGood).toBe(true);
+  });
+
+  it('is taken anew, and good again, when it ran out while the store did not answer', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => 'unavailable';
+    await world.clock.advance(60_000);
+    expect(keeper.isGood).toBe(false);
+    world.fault = () => 'none';
+    await world.clock.advance(2_000);
+    expect(keeper.isGood).toBe(true);
+    expect(world.events).toEqual(['i-1 expired at 16000']);
+    expect(await world.live()).toEqual(['i-1']);
+  });
+
+  it('is kept when the answers to its renewals are lost', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = (operation) => (operation === 'renewNode' && world.renewals.length % 3 !== 0 ? 'lostAnswer' : 'none');
+    await world.clock.advance(120_000);
+    expect(keeper.isGood).toBe(true);
+    expect(world.events).toEqual([]);
+  });
+
+  it('R-LOCK-2: is not touched by a wall clock that jumps', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.clock.jumpWallClock(3_600_000);
+    expect(keeper.isGood).toBe(true);
+    await world.clock.advance(7_000);
+    world.clock.jumpWallClock(-7_200_000);
+    await world.clock.advance(8_000);
+    expect(keeper.isGood).toBe(true);
+    expect(world.renewals).toEqual([0, 5_000, 10_000, 15_000]);
+    expect(world.events).toEqual([]);
+  });
+});
+
+describe('a lease of which another process has the name', () => {
+  it('R-LOCK-2 OWNERSHIP_LOST: is given up at the next renewal, and never taken back', async () => {
+    const world = new World();
+    const older = await world.started('i-1');
+    const newer = await world.started('i-2');
+    await world.clock.advance(5_000);
+    expect(world.events).toEqual(['i-1 taken']);
+    expect(older.isGood).toBe(false);
+    await world.clock.advance(120_000);
+    expect(newer.isGood).toBe(true);
+    expect(await world.live()).toEqual(['i-2']);
+    expect(world.events).toEqual(['i-1 taken']);
+  });
+
+  it('R-LOCK-2: is told at once when it is asked to confirm', async () => {
+    const world = new World();
+    const older = await world.started('i-1');
+    expect(await older.confirm()).toBe(true);
+    await world.started('i-2');
+    expect(await older.confirm()).toBe(false);
+    expect(await older.confirm()).toBe(false);
+    expect(world.events).toEqual(['i-1 taken']);
+  });
+
+  it('UNAVAILABLE: is not confirmed while the store does not answer', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => 'unavailable';
+    expect(await keeper.confirm()).toBe(false);
+    world.fault = () => 'none';
+    expect(await keeper.confirm()).toBe(true);
+    // Out of turn as it was, the renewals go on in one row.
+    await world.clock.advance(20_000);
+    expect(world.renewals.filter((atMs) => atMs > 0)).toEqual([5_000, 10_000, 15_000, 20_000]);
+  });
+});
+
+describe('the end of a lease', () => {
+  it('R-LOCK-2: gives it back at once when the node stops', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    await keeper.stop();
+    expect(await world.live()).toEqual([]);
+    expect(keeper.isGood).toBe(false);
+    await world.clock.advance(60_000);
+    expect(world.renewals).toEqual([0]);
+    expect(world.events).toEqual([]);
+  });
+
+  it('leaves it to run out when the node is abandoned', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    keeper.abandon();
+    expect(keeper.isGood).toBe(false);
+    await world.clock.advance(19_999);
+    expect(await world.live()).toEqual(['i-1']);
+    await world.clock.advance(1);
+    expect(await world.live()).toEqual([]);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('R-FAIL-1: does not fail when the store does not answer: it runs out by itself', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => 'unavailable';
+    await keeper.stop();
+    expect(world.logger.messages('warn')).toEqual(['the node lease could not be given back']);
+  });
+
+  it('does not give back the lease of a newer process of the node', async () => {
+    const world = new World();
+    const older = await world.started('i-1');
+    await world.started('i-2');
+    await older.stop();
+    expect(await world.live()).toEqual(['i-2']);
+  });
+});
