@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { loadBounds, placeShards, type PlacementMember } from '../../../src/cluster/placement.ts';
+import { hash32 } from '../../../src/core/hash.ts';
 import type { NodeId, ShardId } from '../../../src/core/ids.ts';
 import { SeededRandom } from '../../../src/platform/seeded-random.ts';
 import { aMember, members } from './cluster-builders.ts';
@@ -76,6 +77,14 @@ describe('placeShards', () => {
         },
       ),
     );
+  });
+
+  it('is equal for any order also of nodes whose names have one hash, and balanced between them', () => {
+    const twins = members('node-522789', 'x', 'node-739192');
+    expect(hash32('node-522789')).toBe(hash32('node-739192'));
+    const placement = placeShards({ members: twins, shardCount: 60 });
+    expect([...placeShards({ members: twins.toReversed(), shardCount: 60 })]).toEqual([...placement]);
+    for (const load of loadsOf(placement).values()) expect(Math.abs(load - 20)).toBeLessThanOrEqual(2);
   });
 
   it('never changes for the same members: nodes of two releases must agree', () => {
@@ -158,7 +167,7 @@ describe('placeShards', () => {
   });
 
   it.each([
-    { cluster: members('a', 'a'), shardCount: 4, message: 'node a is given twice' },
+    { cluster: members('a', 'b', 'a'), shardCount: 4, message: 'node a is given twice' },
     { cluster: [aMember('a', { capacity: 0 })], shardCount: 4, message: 'capacity 0 of node a' },
     { cluster: [aMember('a', { capacity: 0.5 })], shardCount: 4, message: 'capacity 0.5 of node a' },
     { cluster: members('a'), shardCount: 0, message: 'shard count 0 is not an integer' },
