@@ -17,6 +17,8 @@ const shardCount = 2;
 const smallJournalBytes = 256 * 1024;
 const inlinePayloadBytes = 4_096;
 const maxPayloadBytes = 600_000;
+/** Many more tasks than the small journal can hold. */
+const mostFilling = 500;
 
 const echo = definePipeline({
   name: 'echo',
@@ -87,14 +89,19 @@ describe('a node whose storage has limits', () => {
   it('R-IDEM-3: STORAGE_FULL: a full journal refuses new tasks, keeps every accepted one, and goes on when it may grow', async () => {
     const text = 'x'.repeat(2_000);
     const accepted: string[] = [];
-    let refusal: unknown;
-    for (let index = 0; refusal === undefined && index < 500; index += 1) {
-      const taskId = `fill-${index}`;
-      await client.submit(echo, { text }, { taskId, deadlineMs: 5_000 }).then(
-        () => accepted.push(taskId),
-        (error: unknown) => (refusal = error),
-      );
-    }
+    const fill = async (): Promise<unknown> => {
+      for (let index = 0; index < mostFilling; index += 1) {
+        const taskId = `fill-${index}`;
+        try {
+          await client.submit(echo, { text }, { taskId, deadlineMs: 5_000 });
+        } catch (error) {
+          return error;
+        }
+        accepted.push(taskId);
+      }
+      return null;
+    };
+    const refusal = await fill();
     expect(refusal).toMatchObject({ code: 'STORAGE_FULL', retryable: true, hint: expect.any(String) });
     expect(accepted.length).toBeGreaterThan(10);
     // Reads are served while nothing can be written.

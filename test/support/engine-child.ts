@@ -80,6 +80,7 @@ export class EngineChild {
 
   /** The last message of a type, if there was one. */
   said(type: 'ready'): EngineProcessMessage | undefined;
+  said(type: 'stopped'): Extract<EngineProcessMessage, { type: 'metrics' | 'stopped' }> | undefined;
   said(type: 'failed'): Extract<EngineProcessMessage, { type: 'failed' }> | undefined;
   said(type: EngineProcessMessage['type']): EngineProcessMessage | undefined {
     return this.#messages.findLast((message) => message.type === type);

@@ -1,11 +1,12 @@
 import { expect } from 'vitest';
 import { positionOf } from '../../src/actors/task-state.ts';
 import { connectClient, type Client, type ConnectClientOptions } from '../../src/client.ts';
-import type { EngineConfig } from '../../src/core/config.ts';
+import { configDefaults, type EngineConfig } from '../../src/core/config.ts';
+import { EngineError } from '../../src/core/errors.ts';
 import type { TaskId } from '../../src/core/ids.ts';
 import { journalStream } from '../../src/core/subjects.ts';
 import { finishedStatuses } from '../../src/core/task-view.ts';
-import type { Journal } from '../../src/ports/journal.ts';
+import type { Journal, JournalEntry } from '../../src/ports/journal.ts';
 import type { NatsLink } from '../../src/transport/nats-connection.ts';
 import { checkEffects } from './effects-checker.ts';
 import { EngineChild, type EngineProcessSettings } from './engine-child.ts';
@@ -52,6 +53,11 @@ export class EngineWorld {
     const { config = {}, ...fixture } = options;
     const nats = await startNats(fixture);
     return new EngineWorld(nats, await Ledger.start(), fixture.servers ?? 1, config);
+  }
+
+  /** How long a node's lease lives when it is not renewed. */
+  get leaseTtlMs(): number {
+    return this.settings.config.leaseTtlMs ?? configDefaults.leaseTtlMs;
   }
 
   /** Starts an engine process; resolves when it is ready. */
@@ -166,9 +172,20 @@ export class EngineWorld {
     return this.#journal;
   }
 
-  /** The whole journal as the leader has it, read back and replayed. */
+  /** The whole journal as the leader has it, read back and replayed; a cluster may have no leader for a moment. */
   async readJournal(): Promise<JournalReport> {
-    return checkJournal(await readWholeJournal(await this.journal(), shardCount), [ledgerPipeline]);
+    const journal = await this.journal();
+    let entries: readonly JournalEntry[] = [];
+    await eventually('the journal can be read', async () => {
+      try {
+        entries = await readWholeJournal(journal, shardCount);
+        return true;
+      } catch (error) {
+        if (error instanceof EngineError && error.code === 'UNAVAILABLE') return false;
+        throw error;
+      }
+    });
+    return checkJournal(entries, [ledgerPipeline]);
   }
 
   /** Expects that every accepted order has completed, once, and that journal and ledger keep every rule. */
