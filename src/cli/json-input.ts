@@ -41,17 +41,23 @@ export async function* readLines(
   option: string,
 ): AsyncGenerator<{ readonly number: number; readonly text: string }, void, undefined> {
   const stream = file === '-' ? context.stdin : createReadStream(resolve(context.workingFolder, file));
-  // readline does not tell of its input's errors: a file that cannot be read would be an empty one.
+  // Node's releases differ in whether readline passes its input's errors on, and to whom: both are listened to.
   let failure: Error | undefined;
-  stream.once('error', (error: Error) => {
-    failure = error;
-    lines.close();
-  });
   const lines = createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY });
+  const fail = (error: Error): void => {
+    failure ??= error;
+    lines.close();
+  };
+  stream.on('error', fail);
+  lines.on('error', fail);
   let number = 0;
-  for await (const text of lines) {
-    number += 1;
-    if (text.trim() !== '') yield { number, text: number === 1 ? text.replace(/^\uFEFF/, '') : text };
+  try {
+    for await (const text of lines) {
+      number += 1;
+      if (text.trim() !== '') yield { number, text: number === 1 ? text.replace(/^\uFEFF/, '') : text };
+    }
+  } catch (error) {
+    failure ??= asError(error);
   }
   if (failure !== undefined) throw unreadable(option, file, failure);
 }

@@ -43,6 +43,7 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
   const { PinoLogger } = await import('../platform/pino-logger.ts');
   const logger = new PinoLogger({
     destination: 'stderr',
+    color: context.terminal.hasColorOnStderr,
     level: settings.logLevel,
     format: settings.logFormat === 'auto' ? style.logFormat : settings.logFormat,
   });

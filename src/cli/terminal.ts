@@ -46,13 +46,14 @@ export class Terminal {
   readonly #stdout: TextSink;
   readonly #stderr: TextSink;
   readonly #environment: Environment;
+  #noColor = false;
   #paint: Paint;
 
   constructor(sinks: { readonly stdout: TextSink; readonly stderr: TextSink; readonly environment: Environment }) {
     this.#stdout = sinks.stdout;
     this.#stderr = sinks.stderr;
     this.#environment = sinks.environment;
-    this.#paint = this.#choosePaint(false);
+    this.#paint = this.#choosePaint();
   }
 
   /** Whether a person looks at stdout. */
@@ -70,9 +71,15 @@ export class Terminal {
     return this.#paint;
   }
 
+  /** Whether what is written to stderr should have colors. */
+  get hasColorOnStderr(): boolean {
+    return wantsColor(this.#environment, this.#stderr.isTTY === true, this.#noColor);
+  }
+
   /** Takes account of `--no-color`. */
   setColor(options: { readonly noColor: boolean }): void {
-    this.#paint = this.#choosePaint(options.noColor);
+    this.#noColor = options.noColor;
+    this.#paint = this.#choosePaint();
   }
 
   /** Writes text to stdout, with a line's end unless it has one. */
@@ -95,7 +102,7 @@ export class Terminal {
     this.#stdout.write(`\u001b[2J\u001b[H${text}${text.endsWith('\n') ? '' : '\n'}`);
   }
 
-  #choosePaint(noColor: boolean): Paint {
-    return wantsColor(this.#environment, this.isInteractive, noColor) ? colorPaint : plainPaint;
+  #choosePaint(): Paint {
+    return wantsColor(this.#environment, this.isInteractive, this.#noColor) ? colorPaint : plainPaint;
   }
 }

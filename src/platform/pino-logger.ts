@@ -18,6 +18,8 @@ export interface PinoLoggerOptions {
   readonly destination?: 'stdout' | 'stderr' | DestinationStream;
   /** One JSON object a line, lines for people, or `auto`: for people when the destination is a terminal. `auto` when left out. */
   readonly format?: 'json' | 'pretty' | 'auto';
+  /** Whether lines for people have colors; whether the destination is a terminal when left out. */
+  readonly color?: boolean | undefined;
   /** Fields of every line, beside process id and host name. */
   readonly fields?: LogFields;
 }
@@ -88,7 +90,9 @@ function openDestination(options: PinoLoggerOptions): DestinationStream {
   const descriptor = fileDescriptors[target];
   const isTerminal = isatty(descriptor);
   const stream = destination({ dest: descriptor, sync: true });
-  return format === 'pretty' || (format === 'auto' && isTerminal) ? makePretty(stream, isTerminal) : stream;
+  return format === 'pretty' || (format === 'auto' && isTerminal)
+    ? makePretty(stream, options.color ?? isTerminal)
+    : stream;
 }
 
 // A formatter in front of the destination, not pino-pretty's own stream: that one writes later, and loses the last lines.

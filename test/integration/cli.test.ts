@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readState } from '../../src/platform/embedded-nats-state.ts';
 import { identifyProcess } from '../../src/platform/process-identity.ts';
 import { CliFolder, type RunningDev, until } from '../support/cli.ts';
+import { startNats } from '../support/nats-server.ts';
 
 let folder: CliFolder;
 let dev: RunningDev;
@@ -295,6 +296,7 @@ describe('the command line', () => {
       [['task', 'submit', 'demo'], "give one of --input '<json>'"],
       [['task', 'submit', 'demo', '--input', '{"n":}'], 'invalid JSON at byte 5'],
       [['task', 'submit', 'demo', '--input-file', 'no-such-file'], 'no-such-file cannot be read'],
+      [['task', 'submit', 'demo', '--jsonl', 'no-such-file'], 'no-such-file cannot be read'],
       [['task', 'get', 'a.b'], "found '.' at 1"],
       [['dlq', 'redrive'], 'give task ids, a filter'],
     ] as const;
@@ -363,6 +365,22 @@ describe('a node that is stopped', () => {
       await until('its nats-server has ended', () => identifyProcess(nats?.pid ?? 0) === undefined);
     } finally {
       await own.remove();
+    }
+  });
+
+  it('OWNERSHIP_LOST: a node whose id another process takes stops itself and exits 1', async () => {
+    const nats = await startNats();
+    const own = await CliFolder.create();
+    try {
+      const args = ['--nats', nats.url, '--node-id', 'twin'];
+      const older = await own.startDev(args);
+      const newer = await own.startDev(args);
+      expect(await older.ended()).toBe(1);
+      expect(older.stderr).toContain('error OWNERSHIP_LOST: another process runs as node twin');
+      expect(await newer.stop()).toBe(0);
+    } finally {
+      await own.remove();
+      await nats.stop();
     }
   });
 

@@ -78,7 +78,9 @@ describe('color', () => {
     const sink = { write: () => true, isTTY: true, columns: 80 };
     const terminal = new Terminal({ stdout: sink, stderr: sink, environment: {} });
     expect(terminal.paint('bad', 'x')).toContain('\u001b[');
+    expect(terminal.hasColorOnStderr).toBe(true);
     terminal.setColor({ noColor: true });
+    expect(terminal.hasColorOnStderr).toBe(false);
     expect(terminal.paint('bad', 'x')).toBe('x');
     expect(terminal.columns).toBe(80);
   });
