@@ -49,6 +49,7 @@ export function tapLeases(inner: LeaseStore, tap: PortTap): LeaseStore {
     renewNode: (lease, ttlMs, revision) => tap('leases.renewNode', () => inner.renewNode(lease, ttlMs, revision)),
     releaseNode: (nodeId, revision) => tap('leases.releaseNode', () => inner.releaseNode(nodeId, revision)),
     listNodes: () => tap('leases.listNodes', () => inner.listNodes()),
+    listShards: () => tap('leases.listShards', () => inner.listShards()),
     readShard: (shard) => tap('leases.readShard', () => inner.readShard(shard)),
     writeShard: (lock, revision) => tap('leases.writeShard', () => inner.writeShard(lock, revision)),
     setOnce: (key, value) => tap('leases.setOnce', () => inner.setOnce(key, value)),
