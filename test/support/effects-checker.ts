@@ -53,7 +53,9 @@ function checkCheckpoints(
   const committedBy = new Map<string, number>();
   for (const { task, event } of report.records) {
     if (event.type !== 'stage.checkpointed') continue;
-    committedBy.set(`${namespace}:${task}:${event.stage}:${event.name}`, event.attempt);
+    const key = `${namespace}:${task}:${event.stage}:${event.name}`;
+    // The first one counts: an engine that forgets it would commit it again.
+    committedBy.set(key, committedBy.get(key) ?? event.attempt);
   }
   return executions
     .filter(({ key, attempt }) => attempt > (committedBy.get(key) ?? Number.POSITIVE_INFINITY))
