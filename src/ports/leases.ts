@@ -7,6 +7,10 @@ export interface NodeLease {
   readonly incarnation: string;
   readonly startedAt: Millis;
   readonly draining: boolean;
+  /** Its share of the work against other nodes: a whole number from 1; 1 when left out. */
+  readonly capacity?: number;
+  /** It keeps what it has and takes nothing new; false when left out. */
+  readonly cordoned?: boolean;
 }
 
 /** Who holds a shard. Free when `owner` is null. */
@@ -36,6 +40,8 @@ export interface LeaseStore {
 
   /** The shard's lock as the store's leader has it; revision 0, epoch 0 and no owner when it was never taken. */
   readShard(shard: ShardId): Promise<ShardLock>;
+  /** Every lock that was ever taken, from any replica: a hint that may be old. What is decided on it is proved by {@link writeShard}. */
+  listShards(): Promise<readonly ShardLock[]>;
   /** Writes the lock if its revision is still `expectedRevision`. */
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome>;
 

@@ -74,6 +74,12 @@ export function lockKey(shard: ShardId): string {
   return `lock.${shard}`;
 }
 
+/** The shard of a lock's key, or null for another key. */
+export function shardOfLockKey(key: string): ShardId | null {
+  const match = /^lock\.(\d+)$/.exec(key);
+  return match === null ? null : (Number(match[1]) as ShardId);
+}
+
 /** Longest name of a value that is set once, in characters. */
 export const maximumOnceKeyLength = 256;
 const oncePattern = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;

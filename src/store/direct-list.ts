@@ -9,6 +9,8 @@ import { isRemoval } from './nats-bucket.ts';
 export interface ListedKey {
   readonly key: string;
   readonly value: Uint8Array;
+  /** Sequence of the key's last write. */
+  readonly revision: number;
 }
 
 /** Keys that are asked for at a time. */
@@ -45,7 +47,8 @@ export async function listBucket(
         lastSequence = Number(headers?.last('Nats-Sequence'));
         pendingCount = Number(headers?.last('Nats-Num-Pending'));
         const isRemoved = isRemoval((name) => headers?.last(name));
-        if (!isRemoved) listed.push({ key: keyOfSubject(bucket, subject), value: message.data });
+        if (!isRemoved)
+          listed.push({ key: keyOfSubject(bucket, subject), value: message.data, revision: lastSequence });
         continue;
       }
       const status = headers?.code ?? 0;

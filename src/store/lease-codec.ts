@@ -2,23 +2,32 @@ import { EngineError } from '../core/errors.ts';
 import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
 import type { NodeLease, ShardLock } from '../ports/leases.ts';
 
-/** A node's lease as JSON: `{ nodeId, incarnation, startedAt, draining }`, always in that order. */
+/** A node's lease as JSON: `{ nodeId, incarnation, startedAt, draining, capacity?, cordoned? }`, always in that order. */
 export function encodeNodeLease(lease: NodeLease): Uint8Array {
-  const { nodeId, incarnation, startedAt, draining } = lease;
-  return Buffer.from(JSON.stringify({ nodeId, incarnation, startedAt, draining }));
+  const { nodeId, incarnation, startedAt, draining, capacity, cordoned } = lease;
+  return Buffer.from(JSON.stringify({ nodeId, incarnation, startedAt, draining, capacity, cordoned }));
 }
 
 /** The lease in a stored value. @throws EngineError `RECORD_CORRUPT` */
 export function decodeNodeLease(bytes: Uint8Array): NodeLease {
   const value = parseObject('node lease', bytes) as Partial<NodeLease>;
-  const { nodeId, incarnation, startedAt, draining } = value;
+  const { nodeId, incarnation, startedAt, draining, capacity, cordoned } = value;
   const isComplete =
     typeof nodeId === 'string' &&
     typeof incarnation === 'string' &&
     typeof startedAt === 'number' &&
-    typeof draining === 'boolean';
+    typeof draining === 'boolean' &&
+    (capacity === undefined || (Number.isSafeInteger(capacity) && capacity >= 1)) &&
+    (cordoned === undefined || typeof cordoned === 'boolean');
   if (!isComplete) throw new EngineError('RECORD_CORRUPT', 'node lease cannot be read', { got: value });
-  return { nodeId, incarnation, startedAt, draining };
+  return {
+    nodeId,
+    incarnation,
+    startedAt,
+    draining,
+    ...(capacity === undefined ? {} : { capacity }),
+    ...(cordoned === undefined ? {} : { cordoned }),
+  };
 }
 
 /** A shard's lock as JSON: `{ owner: { nodeId, incarnation } | null, epoch }`; shard and revision are the key's. */

@@ -5,7 +5,8 @@ import { onceKey } from './bucket-keys.ts';
 import { SimulatedStorePath, type MemoryStoreOptions } from './store-fault.ts';
 
 /** The operations of {@link MemoryLeaseStore} that can be made to fail. */
-export type LeaseOperation = 'renewNode' | 'releaseNode' | 'listNodes' | 'readShard' | 'writeShard' | 'setOnce';
+export type LeaseOperation =
+  'renewNode' | 'releaseNode' | 'listNodes' | 'readShard' | 'listShards' | 'writeShard' | 'setOnce';
 
 interface HeldLease {
   readonly lease: NodeLease;
@@ -57,6 +58,10 @@ export class MemoryLeaseStore implements LeaseStore {
 
   readShard(shard: ShardId): Promise<ShardLock> {
     return this.#path.read('readShard', () => this.#lock(shard));
+  }
+
+  listShards(): Promise<readonly ShardLock[]> {
+    return this.#path.read('listShards', () => [...this.#locks.values()]);
   }
 
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {

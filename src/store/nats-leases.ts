@@ -6,10 +6,10 @@ import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../ports/le
 import type { Logger } from '../ports/logger.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
-import { lockKey, nodeKey, onceKey } from './bucket-keys.ts';
+import { lockKey, nodeKey, onceKey, shardOfLockKey } from './bucket-keys.ts';
 import type { BucketApi } from './bucket-api.ts';
 import { removeContended, writeContended } from './contended-key.ts';
-import { listBucket } from './direct-list.ts';
+import { listBucket, type ListedKey } from './direct-list.ts';
 import { decodeNodeLease, decodeShardLock, encodeNodeLease, encodeShardLock } from './lease-codec.ts';
 import { NatsBucket, type KeyEntry } from './nats-bucket.ts';
 
@@ -61,25 +61,22 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async listNodes(): Promise<readonly NodeLease[]> {
-    const entries = await listBucket(
-      { link: this.#link, clock: this.#clock, timeoutMs: listTimeoutMs },
-      this.#nodes.name,
-    );
-    return entries.flatMap(({ key, value }) => {
-      try {
-        return [decodeNodeLease(value)];
-      } catch (error) {
-        // One bad value must not hide all the others.
-        this.#logger.error({ key, err: asError(error) }, 'a node lease cannot be read');
-        return [];
-      }
-    });
+    return this.#readable(await this.#list(this.#nodes), ({ value }) => decodeNodeLease(value));
   }
 
   async readShard(shard: ShardId): Promise<ShardLock> {
     const { revision, value } = await this.#shards.get(lockKey(shard));
     if (value === null) return { shard, owner: null, epoch: 0 as Epoch, revision };
     return decodeShardLock(shard, revision, value);
+  }
+
+  async listShards(): Promise<readonly ShardLock[]> {
+    const entries = await this.#list(this.#shards);
+    const locks = entries.flatMap((entry) => {
+      const shard = shardOfLockKey(entry.key);
+      return shard === null ? [] : [{ ...entry, shard }];
+    });
+    return this.#readable(locks, ({ shard, revision, value }) => decodeShardLock(shard, revision, value));
   }
 
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {
@@ -94,6 +91,25 @@ export class NatsLeaseStore implements LeaseStore {
     const { value: stored } = await this.#shards.get(bucketKey);
     if (stored !== null) return Buffer.from(stored).toString('utf8');
     throw new EngineError('RECORD_CORRUPT', `value ${key} was set once and has been removed`, { field: key });
+  }
+
+  #list(bucket: NatsBucket): Promise<readonly ListedKey[]> {
+    return listBucket({ link: this.#link, clock: this.#clock, timeoutMs: listTimeoutMs }, bucket.name);
+  }
+
+  /** What can be decoded: one bad value must not hide all the others. */
+  #readable<Entry extends ListedKey, Value>(
+    entries: readonly Entry[],
+    decode: (entry: Entry) => Value,
+  ): readonly Value[] {
+    return entries.flatMap((entry) => {
+      try {
+        return [decode(entry)];
+      } catch (error) {
+        this.#logger.error({ key: entry.key, err: asError(error) }, 'a lease or lock cannot be read');
+        return [];
+      }
+    });
   }
 
   /** Writes over whatever the key holds: it is this node's own, from an earlier incarnation or a lease that ran out. */

@@ -52,6 +52,14 @@ export function leasesContract(name: string, open: () => Promise<LeaseHarness>):
       expect(nodes).toEqual([lease('a'), { ...lease('b'), draining: true }]);
     });
 
+    it('a lease tells the capacity of its node and that it is cordoned', async () => {
+      const { store, other } = await open();
+      const cordoned = { ...lease('a'), capacity: 4, cordoned: true };
+      heldRevision(await store.renewNode(cordoned, ttlMs, null));
+      await until(async () => (await other.listNodes()).length === 1);
+      expect(await other.listNodes()).toEqual([cordoned]);
+    });
+
     it('a renewal moves the revision on and may change the lease', async () => {
       const { store, elapse } = await open();
       const first = heldRevision(await store.renewNode(lease('a'), ttlMs, null));
@@ -192,6 +200,20 @@ export function leasesContract(name: string, open: () => Promise<LeaseHarness>):
         if ((await other.readShard(shard)).epoch !== epoch) staleCount += 1;
       }
       expect(staleCount).toBe(0);
+    });
+
+    it('all locks that were ever taken are listed, released ones too, and nothing else', async () => {
+      const { store, other } = await open();
+      await store.setOnce('a-value', 'set');
+      const first = heldRevision(await store.writeShard({ ...lock('a', 1), shard: 1 as ShardId }, 0));
+      const taken = heldRevision(await store.writeShard(lock('a', 4), 0));
+      const released = heldRevision(await store.writeShard(lock(null, 4), taken));
+      await until(async () => (await other.listShards()).some((found) => found.revision === released));
+      const locks = (await other.listShards()).toSorted((left, right) => left.shard - right.shard);
+      expect(locks).toEqual([
+        { ...lock('a', 1), shard: 1, revision: first },
+        { ...lock(null, 4), revision: released },
+      ]);
     });
 
     it('locks of several shards do not meet', async () => {

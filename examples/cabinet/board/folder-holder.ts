@@ -5,6 +5,7 @@ import { identifyProcess, isRunning, type ProcessIdentity } from '../../../src/p
 
 /** How long a board waits for the one before it to be gone. */
 const holderTimeoutMs = 10_000;
+const pollIntervalMs = 50;
 
 /**
  * Makes this process the folder's one board: waits until the process that held it before is gone, for what that one still
@@ -15,19 +16,19 @@ const holderTimeoutMs = 10_000;
 export async function holdFolder(dataDir: string): Promise<void> {
   await mkdir(dataDir, { recursive: true });
   const file = join(dataDir, 'board.pid.json');
-  const before = await readHolder(file);
   const deadlineMs = performance.now() + holderTimeoutMs;
-  while (before !== undefined && isRunning(before)) {
-    if (performance.now() > deadlineMs) throw new Error(`the board's folder is in use by process ${before.pid}`);
-    await sleep(50);
+  for (let holder = await readRunning(file); holder !== undefined; holder = await readRunning(file)) {
+    if (performance.now() > deadlineMs) throw new Error(`the board's folder is in use by process ${holder.pid}`);
+    await sleep(pollIntervalMs);
   }
   await writeFile(`${file}.new`, JSON.stringify(identifyProcess(process.pid)));
   await rename(`${file}.new`, file);
 }
 
-async function readHolder(file: string): Promise<ProcessIdentity | undefined> {
+async function readRunning(file: string): Promise<ProcessIdentity | undefined> {
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as ProcessIdentity;
+    const holder = JSON.parse(await readFile(file, 'utf8')) as ProcessIdentity;
+    return isRunning(holder) ? holder : undefined;
   } catch {
     return undefined; // The first board here, or one that was cut off while it wrote: nobody to wait for.
   }
