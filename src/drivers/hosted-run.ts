@@ -80,7 +80,8 @@ export class HostedRun {
   async #run(): Promise<RunResult> {
     const { driver, operation } = this.#parts;
     try {
-      await Promise.resolve(); // Whoever made this run has it before its driver says anything.
+      await Promise.resolve(); // Whoever made this run has it before its driver says anything, and may cancel it.
+      this.#abort.signal.throwIfAborted();
       const value = operation === 'execute' ? await driver.execute(this.#context()) : await this.#lookup(driver);
       return value === undefined ? { kind: 'done' } : { kind: 'done', output: this.#checked(value, 'output') };
     } catch (thrown) {

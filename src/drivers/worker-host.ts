@@ -5,7 +5,7 @@ import { assert, asError } from '../core/errors.ts';
 import type { AnyDriver } from '../ports/driver.ts';
 import { ForwardingLogger } from './forwarding-logger.ts';
 import { HostedRun } from './hosted-run.ts';
-import type { RunResult } from './run-messages.ts';
+import type { RunMessage, RunResult } from './run-messages.ts';
 import { toWireError } from './wire-error.ts';
 import { heartbeatFlag, type FromWorker, type ToWorker, type WorkerSetup } from './worker-protocol.ts';
 
@@ -17,7 +17,7 @@ if (port !== null) {
   const setup = workerData as WorkerSetup;
   const shared = new Int32Array(setup.shared);
   let driver: Promise<AnyDriver> | null = null;
-  let current: { readonly run: number; readonly hosted: HostedRun } | null = null;
+  let current: CurrentRun | null = null;
 
   const send = (message: FromWorker): void => port.postMessage(JSON.stringify(message));
 
@@ -30,6 +30,8 @@ if (port !== null) {
       if (current?.run === run) current = null;
       send({ type: 'result', run, result, droppedLogLines: log.dropped });
     };
+    const own: CurrentRun = { run, hosted: null, early: [] };
+    current = own;
     try {
       driver ??= loadDriver(setup);
       const loaded = await driver;
@@ -50,7 +52,8 @@ if (port !== null) {
         beforeLook: takeMessages,
         send: (message) => send({ type: 'message', run, message }),
       });
-      current = { run, hosted };
+      own.hosted = hosted;
+      for (const message of own.early) hosted.receive(message);
       finish(await hosted.result);
     } catch (thrown) {
       finish({ kind: 'failed', error: toWireError(thrown) });
@@ -60,7 +63,10 @@ if (port !== null) {
   const take = (text: string): void => {
     const message = JSON.parse(text) as ToWorker;
     if (message.type === 'run') void start(message);
-    else if (current?.run === message.run) current.hosted.receive(message.message);
+    else if (current?.run === message.run) {
+      if (current.hosted === null) current.early.push(message.message);
+      else current.hosted.receive(message.message);
+    }
   };
 
   // A driver that blocks never gives the event loop a chance to bring a cancel: it gets it when it looks at its signal.
@@ -71,6 +77,15 @@ if (port !== null) {
   };
 
   port.on('message', take);
+}
+
+/** The run that a thread has. */
+interface CurrentRun {
+  readonly run: number;
+  /** Null while the module is being loaded. */
+  hosted: HostedRun | null;
+  /** What came for it before. */
+  readonly early: RunMessage[];
 }
 
 /** The module's driver: an object with `execute`, or a function of the settings that gives one. */

@@ -31,7 +31,7 @@ export interface WorkerThreadDriverOptions {
   readonly maximumValueBytes?: number | undefined;
   /** Log lines of an attempt that are passed on, others are counted; 1,000 when left out. */
   readonly maximumLogLines?: number | undefined;
-  /** Node's options for the threads, such as `['--import', 'tsx']`; those of this process when left out. */
+  /** Node's options for the threads, such as `['--enable-source-maps']`; those of this process when left out. */
   readonly execArgv?: readonly string[] | undefined;
   readonly clock: Clock;
 }
