@@ -230,7 +230,7 @@ export class Shard {
   #committed(mostMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer = this.#deps.clock.setTimer(mostMs, resolve);
-      void this.#commit.drained().then(() => {
+      void this.#commit.drained().finally(() => {
         timer.cancel();
         resolve();
       });

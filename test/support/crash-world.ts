@@ -107,8 +107,8 @@ export class CrashWorld {
     for (const [task, state] of report.tasks) {
       for (const [stage, output] of Object.entries(state.outputs)) {
         const known = this.ledger.outputOf(`cabinet:${task}:${stage}`);
-        const text = 'json' in output ? String(output.json) : '';
-        if (known === undefined || !text.endsWith(known)) found.push(`${task}/${stage}: ${text} is not ${known}`);
+        const text = 'json' in output ? JSON.stringify(output.json) : '';
+        if (known === undefined || !text.endsWith(`${known}"`)) found.push(`${task}/${stage}: ${text} is not ${known}`);
       }
     }
     return found;

@@ -21,10 +21,10 @@ async function serving(config: Partial<EngineConfig> = {}) {
   /** Starts a stop; says when it is over. */
   const stop = (graceMs: number) => {
     const progress = { isOver: false };
-    const done = engine.stop({ graceMs }).then(() => {
+    void engine.stop({ graceMs }).finally(() => {
       progress.isOver = true;
     });
-    return { progress, done };
+    return progress;
   };
   return { world, engine, drivers, gate, pipelines, stop };
 }
@@ -47,7 +47,7 @@ describe('a stop', () => {
   it('R-CORE-3: lets a running driver finish within the grace, commits its result, and leaves the next stage to the next owner', async () => {
     const { world, engine, drivers, stop } = await serving();
     await world.answer(world.submit('a'));
-    const { progress } = stop(10_000);
+    const progress = stop(10_000);
     await world.clock.advance(5_000);
     expect(progress.isOver).toBe(false);
     expect(drivers.running).toEqual(['a/parse/1']);
@@ -64,7 +64,7 @@ describe('a stop', () => {
   it('aborts a driver that runs on when the grace is over; its stage is interrupted and runs again with the next owner', async () => {
     const { world, drivers, stop } = await serving();
     await world.answer(world.submit('a'));
-    const { progress } = stop(10_000);
+    const progress = stop(10_000);
     await world.clock.advance(9_999);
     expect(drivers.running).toEqual(['a/parse/1']);
     await world.clock.advance(10);
@@ -80,7 +80,7 @@ describe('a stop', () => {
     const { world, drivers, stop } = await serving();
     drivers.ignoresAbort = true;
     await world.answer(world.submit('a'));
-    const { progress } = stop(2_000);
+    const progress = stop(2_000);
     await world.clock.advance(2_999);
     expect(progress.isOver).toBe(false);
     await world.clock.advance(2);
@@ -94,7 +94,7 @@ describe('a stop', () => {
     gate.shut();
     const submit = world.submit('a');
     await world.clock.advance(10);
-    const { progress } = stop(10_000);
+    const progress = stop(10_000);
     gate.open();
     await world.clock.advance(1_000);
     expect(outcomeOf(submit)).toBe('accepted');
@@ -136,7 +136,7 @@ describe('a stop', () => {
     gate.shut();
     const submit = world.submit('a');
     await world.clock.advance(10);
-    const { progress } = stop(1_000);
+    const progress = stop(1_000);
     await world.clock.advance(20_000);
     expect(progress.isOver).toBe(true);
     expect(outcomeOf(submit)).toBe('OWNERSHIP_LOST');
@@ -148,11 +148,11 @@ describe('a stop', () => {
     const first = stop(10_000);
     const second = stop(0);
     await world.clock.advance(5_000);
-    expect([first.progress.isOver, second.progress.isOver]).toEqual([false, false]);
+    expect([first.isOver, second.isOver]).toEqual([false, false]);
     expect((await world.test.leases.listNodes()).map(({ nodeId }) => nodeId)).toEqual(['node-1']);
     drivers.finish();
     await world.clock.advance(10);
-    expect([first.progress.isOver, second.progress.isOver]).toEqual([true, true]);
+    expect([first.isOver, second.isOver]).toEqual([true, true]);
     await expect(engine.stop({ graceMs: 0 })).resolves.toBeUndefined();
   });
 
