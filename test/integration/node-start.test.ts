@@ -134,6 +134,8 @@ describe('the start of a node', () => {
     await withNode({ namespace, pipelines: [waiting(2)] }, async ({ client }) => {
       const { taskId } = await client.submit('waiting', { done: true });
       expect(await client.result('waiting', taskId)).toEqual({ wait: { version: 2 } });
+      // What nobody can read any more hides nothing else.
+      expect((await client.list({ includeFinished: true })).tasks.map((task) => task.taskId)).toContain(taskId);
     });
   });
 
