@@ -125,14 +125,17 @@ export class RemoteRun {
       const outcome = await (isStarted ? this.#poll() : this.#start(startBody));
       if (this.#graceIsOver) return undefined;
       if (outcome.kind === 'reply') {
+        const wasPoll = isStarted;
         // A cancel that overtook the start met no run.
         if (!isStarted && this.#ctx.signal.aborted) this.#cancel();
         isStarted = true;
         silentSince = this.#deps.clock.monotonicMs();
         const reply = decodeReply(outcome.body) as RunReply;
-        this.#takeMessages(reply);
+        const newMessages = this.#takeMessages(reply);
         switch (reply.status) {
           case 'running':
+            // A service that does not wait for news would be asked without a pause.
+            if (wasPoll && newMessages === 0) await this.#pauseAfter(askedAt);
             break;
           case 'done':
             return reply.output;
@@ -155,10 +158,14 @@ export class RemoteRun {
           code: 'WORKER_LOST',
         });
       }
-      // One that was refused at once is not asked again at once.
-      const spentMs = this.#deps.clock.monotonicMs() - askedAt;
-      if (spentMs < repeatDelayMs) await sleep(this.#deps.clock, repeatDelayMs - spentMs);
+      await this.#pauseAfter(askedAt);
     }
+  }
+
+  /** Whoever answered at once is not asked again at once. */
+  async #pauseAfter(askedAt: number): Promise<void> {
+    const spentMs = this.#deps.clock.monotonicMs() - askedAt;
+    if (spentMs < repeatDelayMs) await sleep(this.#deps.clock, repeatDelayMs - spentMs);
   }
 
   #cancel(): void {
@@ -179,7 +186,9 @@ export class RemoteRun {
     });
   }
 
-  #takeMessages(reply: RunReply): void {
+  /** @returns how many messages were new */
+  #takeMessages(reply: RunReply): number {
+    const before = this.#received;
     const messages: readonly NumberedMessage[] = reply.status === 'unknown' ? [] : (reply.messages ?? []);
     for (const { number, message } of messages) {
       // An answer that was lost is given again, with all that was in it.
@@ -187,6 +196,7 @@ export class RemoteRun {
       this.#received = number;
       if (typeof message === 'object' && message !== null) this.#bridge.receive(message);
     }
+    return this.#received - before;
   }
 
   #tell(message: RunMessage): void {

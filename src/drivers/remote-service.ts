@@ -1,4 +1,4 @@
-import { RetryableError, UncertainError } from '../core/driver-errors.ts';
+import { RateLimitedError, RetryableError, UncertainError } from '../core/driver-errors.ts';
 import { asError } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
@@ -75,6 +75,8 @@ const startWaitMs = 20;
 /** Time that an engine is asked to wait when all runs are taken. */
 const busyRetryAfterMs = 1_000;
 const defaultStopGraceMs = 10_000;
+/** Time that engines have to hear how their runs ended, before a service is gone. */
+const hearMs = 1_000;
 
 /**
  * Serves a driver on the bus for engines elsewhere: the other side of `remoteDriver`. Several processes may serve one subject;
@@ -146,6 +148,8 @@ class DriverService implements RemoteService {
     await this.#ended(graceMs);
     for (const run of this.#runs.values()) run.cancel(new UncertainError('the remote driver is being stopped'));
     await this.#ended(this.#settings.cancelGraceMs);
+    const settled = [...this.#runs.values()].filter((run) => run.isSettled);
+    await this.#within(Promise.all(settled.map((run) => run.heard)), hearMs);
     await Promise.all(this.#serving.map((service) => service.stop()));
     for (const timer of this.#forgetTimers.values()) timer.cancel();
     for (const run of this.#runs.values()) run.dispose();
@@ -161,9 +165,13 @@ class DriverService implements RemoteService {
   readonly #start = (request: StartRequest, answer: (reply: RunReply) => void): void => {
     const known = this.#pending.get(request.idempotencyKey) ?? this.#runs.get(request.idempotencyKey)?.request;
     const order = known === undefined ? 1 : compareStarts(request, known);
-    if (order < 0) answer(refusal('STALE_FENCE', 'a newer attempt of this stage is known'));
-    else if (order > 0 && (this.#isStopping || this.running >= this.#settings.maximumRuns)) {
-      answer(refusal('WORKER_BUSY', 'all runs are taken'));
+    if (order < 0) {
+      const stale = new RetryableError('a newer attempt of this stage is known', { code: 'STALE_FENCE' });
+      answer({ status: 'failed', error: toWireError(stale) });
+    } else if (order > 0 && (this.#isStopping || this.running >= this.#settings.maximumRuns)) {
+      // More were offered than there is room for: the offers crossed.
+      const busy = new RateLimitedError('all runs are taken', busyRetryAfterMs, { code: 'WORKER_BUSY' });
+      answer({ status: 'failed', error: toWireError(busy) });
     } else {
       if (order > 0) this.#begin(request);
       this.#answerSoon(request, answer);
@@ -245,7 +253,7 @@ class DriverService implements RemoteService {
       answer({ status: 'running' });
       return;
     }
-    void this.#within(run.settled, startWaitMs).then(() => answer(run.reply));
+    void this.#within(run.settled, startWaitMs).then(() => run.tellState(answer));
   }
 
   /** Keeps the result for a while: the answer that had it may have been lost. */
@@ -296,10 +304,6 @@ class DriverService implements RemoteService {
     };
     return this.#options.bus.serve(subject, onRequest, queue === undefined ? {} : { queue });
   }
-}
-
-function refusal(code: string, message: string): RunReply {
-  return { status: 'failed', error: toWireError(new RetryableError(message, { code })) };
 }
 
 /** Below 0: `left` is older than `right`; 0: the same attempt. The fence grows with each start of a shard. */

@@ -26,6 +26,8 @@ export class ServedRun {
   readonly #deps: ServedRunDeps;
   readonly #hosted: HostedRun;
   readonly #settled: Promise<void>;
+  readonly #heard: Promise<void>;
+  #onHeard: () => void = () => undefined;
   #result: RunResult | null = null;
   #messages: NumberedMessage[] = [];
   #lastNumber = 0;
@@ -52,6 +54,9 @@ export class ServedRun {
         this.#wake();
       },
     });
+    this.#heard = new Promise((resolve) => {
+      this.#onHeard = resolve;
+    });
     this.#watchEngine();
     this.#settled = this.#hosted.result.then((result) => this.#onResult(result));
   }
@@ -65,8 +70,18 @@ export class ServedRun {
     return this.#settled;
   }
 
-  /** How the run stands now. */
-  get reply(): RunReply {
+  /** Resolves when somebody has been answered with how the run ended. */
+  get heard(): Promise<void> {
+    return this.#heard;
+  }
+
+  /** Answers with how the run stands now. */
+  tellState(answer: (reply: RunReply) => void): void {
+    answer(this.#reply);
+    if (this.isSettled) this.#onHeard();
+  }
+
+  get #reply(): RunReply {
     const messages = this.#messages.length === 0 ? {} : { messages: this.#messages };
     if (this.#result === null) return { status: 'running', ...messages };
     if (this.#result.kind === 'failed') return { status: 'failed', error: this.#result.error, ...messages };
@@ -78,9 +93,9 @@ export class ServedRun {
     this.#watchEngine();
     this.#messages = this.#messages.filter(({ number }) => number > request.received);
     // Whoever asked before has given up: a run has one engine, which asks one question at a time.
-    this.#answerWaiting({ status: 'running' });
+    this.#takeWaiting()?.({ status: 'running' });
     if (this.isSettled || this.#messages.length > 0 || request.waitMs === 0) {
-      answer(this.reply);
+      this.tellState(answer);
       return;
     }
     this.#waiting = { answer, timer: this.#deps.clock.setTimer(request.waitMs, () => this.#wake()) };
@@ -101,7 +116,7 @@ export class ServedRun {
   dispose(): void {
     this.#orphanTimer?.cancel();
     this.#heartbeatTimer?.cancel();
-    this.#answerWaiting({ status: 'unknown' });
+    this.#takeWaiting()?.({ status: 'unknown' });
   }
 
   #watchEngine(): void {
@@ -134,13 +149,14 @@ export class ServedRun {
   }
 
   #wake(): void {
-    this.#answerWaiting(this.reply);
+    const answer = this.#takeWaiting();
+    if (answer !== undefined) this.tellState(answer);
   }
 
-  #answerWaiting(reply: RunReply): void {
+  #takeWaiting(): ((reply: RunReply) => void) | undefined {
     const waiting = this.#waiting;
     this.#waiting = null;
     waiting?.timer.cancel();
-    waiting?.answer(reply);
+    return waiting?.answer;
   }
 }
