@@ -1,3 +1,5 @@
+import { unreachable } from './errors.ts';
+
 /** When a breaker opens and how long it stays open. */
 export interface BreakerPolicy {
   /** Failures in a row that open it: 1 or more. */
@@ -68,5 +70,7 @@ export function ended(
     case 'open':
       // An attempt that started before it opened: a success says that the integration is back.
       return outcome === 'succeeded' ? closedBreaker : state;
+    default:
+      return unreachable(state);
   }
 }

@@ -1,7 +1,12 @@
 import { Packr } from 'msgpackr';
 import { asError, EngineError, errorCatalog, type ErrorReport, invalidArgument } from '../core/errors.ts';
 import type { ShardCommand } from '../core/messages.ts';
-import { maximumCommandsPerRequest, protocolVersion } from '../core/protocol.ts';
+import {
+  maximumCommandsPerRequest,
+  protocolVersion,
+  type ReplyEnvelope,
+  type RequestEnvelope,
+} from '../core/protocol.ts';
 import type { Reply } from '../core/replies.ts';
 import { scanMessagePack } from './messagepack-scan.ts';
 import { parseCommand, refuseUnknownFields } from './parse-command.ts';
@@ -35,7 +40,7 @@ export function assembleRequest(encodedCommands: readonly Uint8Array[]): Uint8Ar
 }
 
 /** A request envelope. */
-export function encodeRequest(commands: readonly ShardCommand[]): Uint8Array {
+export function encodeRequest(commands: RequestEnvelope['commands']): Uint8Array {
   return assembleRequest(commands.map(encodeCommand));
 }
 
@@ -72,7 +77,7 @@ export function encodeRejection(error: EngineError): Uint8Array {
  *
  * @throws EngineError `INVALID_MESSAGE`, `UNSUPPORTED_VERSION` when the bytes are not such an answer
  */
-export function decodeReplies(bytes: Uint8Array, count: number): readonly Reply[] {
+export function decodeReplies(bytes: Uint8Array, count: number): ReplyEnvelope['replies'] {
   const envelope = unpackEnvelope(bytes, 'answer');
   const values = envelope['replies'];
   if (!Array.isArray(values)) throw new EngineError('INVALID_MESSAGE', 'the answer has no list of replies');
