@@ -36,9 +36,9 @@ async function run(tasks: number, inFlight: number): Promise<ClientFigures> {
 
 await run(Number(warmUpText), Number(inFlightText));
 process.send?.('warm');
-process.once('message', () => {
-  void run(Number(tasksText), Number(inFlightText)).then((figures) => {
-    process.send?.(figures);
-    process.once('message', () => void client.close().then(() => process.exit(0)));
-  });
-});
+process.once('message', () => void measure());
+
+async function measure(): Promise<void> {
+  process.once('message', () => void client.close().then(() => process.exit(0)));
+  process.send?.(await run(Number(tasksText), Number(inFlightText)));
+}
