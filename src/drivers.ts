@@ -37,8 +37,11 @@ export {
 export type { WireError, WireErrorClass } from './drivers/wire-error.ts';
 export type { WorkerPoolCounts } from './drivers/worker-pool.ts';
 
-/** A ready driver. Its input is JSON, and its output is whatever the stage's `output` schema lets through. */
-export type ReadyDriver<Output> = Driver<unknown, unknown, Output>;
+/**
+ * A ready driver. It takes any stage's input, and its output is whatever the stage's `output` schema lets through: to the
+ * compiler it fits every schema (`never`), unless the caller says what it gives.
+ */
+export type ReadyDriver<Output = never> = Driver<unknown, unknown, Output>;
 
 /** Settings of {@link httpDriver}. */
 export type HttpDriverOptions = WithDefault<HttpOptions, 'clock'>;
@@ -75,12 +78,12 @@ type WithDefault<Options, Name extends keyof Options> = Omit<Options, Name> & {
 export const defaultInheritedVariables: readonly string[] = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_ALL', 'TZ'];
 
 /** A driver that POSTs the stage to a URL; see {@link createHttpDriver}. */
-export function httpDriver<Output>(options: HttpDriverOptions): ReadyDriver<Output> {
+export function httpDriver<Output = never>(options: HttpDriverOptions): ReadyDriver<Output> {
   return ready(createHttpDriver({ ...options, clock: options.clock ?? new SystemClock() }));
 }
 
 /** A driver that runs a program; see {@link createCommandDriver}. */
-export function commandDriver<Output>(options: CommandDriverOptions): ReadyDriver<Output> {
+export function commandDriver<Output = never>(options: CommandDriverOptions): ReadyDriver<Output> {
   const { inheritEnv, env, clock, ...others } = options;
   const environment = processEnvironment();
   const inherited = (inheritEnv ?? defaultInheritedVariables).flatMap((name) => {
@@ -97,16 +100,16 @@ export function commandDriver<Output>(options: CommandDriverOptions): ReadyDrive
 }
 
 /** A driver over a pool of worker threads. */
-export type WorkerThreadDriver<Output> = ReadyDriver<Output> & Pick<AnyWorkerThreadDriver, 'counts' | 'close'>;
+export type WorkerThreadDriver<Output = never> = ReadyDriver<Output> & Pick<AnyWorkerThreadDriver, 'counts' | 'close'>;
 
 /** A driver that runs a module's driver in worker threads; see {@link createWorkerThreadDriver}. */
-export function workerThreadDriver<Output>(options: WorkerThreadDriverOptions): WorkerThreadDriver<Output> {
+export function workerThreadDriver<Output = never>(options: WorkerThreadDriverOptions): WorkerThreadDriver<Output> {
   const driver = createWorkerThreadDriver({ ...options, clock: options.clock ?? new SystemClock() });
   return driver as unknown as WorkerThreadDriver<Output>;
 }
 
 /** A driver whose work a service on the bus does; see {@link createRemoteDriver}. */
-export function remoteDriver<Output>(options: RemoteDriverOptions): ReadyDriver<Output> {
+export function remoteDriver<Output = never>(options: RemoteDriverOptions): ReadyDriver<Output> {
   return ready(createRemoteDriver({ ...options, clock: options.clock ?? new SystemClock() }));
 }
 
@@ -156,7 +159,7 @@ export async function connectBus(options: ConnectBusOptions): Promise<ConnectedB
 }
 
 /** A driver without an outside world; see {@link createSimulatedDriver}. */
-export function simulatedDriver<Output>(options: SimulatedDriverOptions): ReadyDriver<Output> {
+export function simulatedDriver<Output = never>(options: SimulatedDriverOptions): ReadyDriver<Output> {
   return ready(createSimulatedDriver(options));
 }
 

@@ -1,5 +1,6 @@
 import { FatalError, RetryableError, UncertainError } from '../core/driver-errors.ts';
 import { EngineError } from '../core/errors.ts';
+import { excerpt } from './excerpt.ts';
 
 /** One request of the driver. */
 export interface HttpRequest {
@@ -158,7 +159,10 @@ function networkError(request: HttpRequest, url: URL, thrown: unknown): unknown 
   // Fetch says no more than "fetch failed"; what happened is in its cause.
   const cause: unknown = thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
   const code = codeOf(cause);
-  const message = `${showRequest(request.method, url)} failed: ${code ?? 'the connection broke'}`;
+  const words = cause instanceof Error ? excerpt(cause.message) : 'the connection broke';
+  const message = `${showRequest(request.method, url)} failed: ${code ?? words}`;
+  // Ports that the Fetch standard blocks: a matter of the URL.
+  if (words === 'bad port') return new FatalError(message, { code: 'INVALID_URL' });
   const options = { code: code ?? 'NETWORK', cause };
   return code !== undefined && (unsentCodes.has(code) || isCertificateCode(code))
     ? new RetryableError(message, options)

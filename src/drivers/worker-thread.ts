@@ -244,6 +244,6 @@ function parse(text: unknown): FromWorker | null {
 
 /** The thread's program lies beside this file, built or as source. */
 function hostUrl(): URL {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`./worker-host.${extension}`, import.meta.url);
+  const source = new URL('./worker-host.ts', import.meta.url);
+  return import.meta.url.endsWith('.ts') ? source : new URL(source.href.replace(/\.ts$/, '.js'));
 }
