@@ -3,8 +3,10 @@ import type { Epoch, PipelineName, Sequence, ShardId, StageName, TaskId } from '
 import type { Logger } from './logger.ts';
 
 /**
- * A number that grows with each start of each stage of a shard: what the outside should remember and refuse older ones of.
- * Compare `(epoch, sequence)` in that order, for one shard.
+ * What lets the outside tell a late attempt of an old owner from a current one.
+ *
+ * A receiver remembers the highest `(epoch, sequence)`, in that order, for each idempotency key and refuses older ones. Across keys
+ * of one shard only the epoch grows: stages of several tasks run side by side, and a lower sequence there is no older owner.
  */
 export interface Fence {
   readonly shard: ShardId;
