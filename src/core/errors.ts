@@ -22,7 +22,10 @@ export const errorCatalog = {
   OVERLOADED: { retryable: true, meaning: 'the shard has as much uncommitted work as it may hold' },
   NO_OWNER: { retryable: true, meaning: 'nobody serves the shard at this moment' },
   UNAVAILABLE: { retryable: true, meaning: 'the engine or its store cannot serve now' },
-  STORAGE_FULL: { retryable: true, meaning: 'the JetStream storage is full; nothing new is accepted' },
+  STORAGE_FULL: {
+    retryable: true,
+    meaning: 'the JetStream storage is full; an earlier try may still take effect: repeat it with the same id',
+  },
   DEADLINE_EXCEEDED: { retryable: true, meaning: 'no answer before the deadline; the outcome is unknown, repeat it' },
   CANCELED: { retryable: false, meaning: 'the caller canceled the request' },
   TASK_FAILED: { retryable: false, meaning: 'the awaited task was dead-lettered or canceled' },
