@@ -108,6 +108,27 @@ describe('a mailbox', () => {
   });
 });
 
+describe('an answer that costs no record', () => {
+  it('R-IDEM-3: is not told before what it was read off is committed', async () => {
+    const { world, engine, gate } = await gated();
+    await world.test.run(engine.start());
+    await world.answer(world.submit('a'));
+    gate.shut();
+    const sent = [
+      world.submit('b'),
+      world.submit('b'),
+      world.submit('b', 'other'),
+      world.control('pause', 'a', 'c-pause' as never),
+      world.control('pause', 'a', 'c-pause' as never),
+      world.control('redrive', 'a'),
+    ];
+    await world.clock.advance(10);
+    expect(sent.map(outcomeOf)).toEqual(Array.from({ length: 6 }));
+    await world.test.run(engine.abandon());
+    expect(sent.map(outcomeOf)).toEqual(Array.from({ length: 6 }, () => 'OWNERSHIP_LOST'));
+  });
+});
+
 describe('a read', () => {
   it('shows only what is committed', async () => {
     const { world, engine, gate, drivers } = await gated();

@@ -154,6 +154,19 @@ describe('a snapshot round that fails', () => {
     },
   );
 
+  it('keeps the newer state of a task that changed while the round was on its way', async () => {
+    const world = new World();
+    const writer = world.writeBehind();
+    world.fault = (operation) => (operation === 'write' ? 'unavailable' : 'none');
+    writer.changed(aLiveTask(card, 'a', 'old'), sequenceOf(11));
+    const round = writer.flush();
+    writer.changed(aLiveTask(card, 'a', 'new'), sequenceOf(12));
+    await round;
+    world.fault = () => 'none';
+    await writer.flush();
+    expect((await world.live()).get('a')?.input).toEqual({ json: 'new' });
+  });
+
   it('at its checkpoint tells nobody that it has moved', async () => {
     const world = new World();
     const writer = world.writeBehind();
