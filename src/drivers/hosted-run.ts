@@ -109,8 +109,17 @@ export class HostedRun {
   #lookupContext(): LookupContext {
     const { request, log, ports, beforeLook } = this.#parts;
     const { signal } = this.#abort;
+    // Part by part: a request that came over a wire may have members of its own.
+    const { taskId, pipeline, stage, attempt, idempotencyKey, fence, input, outputs } = request;
     return {
-      ...request,
+      taskId,
+      pipeline,
+      stage,
+      attempt,
+      idempotencyKey,
+      fence,
+      input,
+      outputs,
       log,
       ports,
       get signal() {

@@ -1,8 +1,8 @@
 import { RateLimitedError, RetryableError, UncertainError } from '../core/driver-errors.ts';
-import { asError } from '../core/errors.ts';
+import { asError, unreachable } from '../core/errors.ts';
 import type { Shape } from '../core/shape.ts';
 import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
-import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { Clock } from '../ports/clock.ts';
 import type { AnyDriver } from '../ports/driver.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Random } from '../ports/random.ts';
@@ -22,7 +22,7 @@ import {
   type TellReply,
   type TellRequest,
 } from './remote-protocol.ts';
-import { ServedRun, type ServedRunDeps } from './served-run.ts';
+import { ServedRuns } from './served-runs.ts';
 import { toWireError } from './wire-error.ts';
 
 /** Settings of a service that does the work of a remote driver. */
@@ -94,17 +94,11 @@ export async function startRemoteService(options: RemoteServiceOptions): Promise
 class DriverService implements RemoteService {
   readonly #options: RemoteServiceOptions;
   readonly #settings: Record<keyof typeof defaults, number>;
-  readonly #deps: ServedRunDeps;
+  readonly #runs: ServedRuns;
   readonly #subject: string;
   readonly #instance: string;
-  /** By idempotency key, in order of their start. */
-  readonly #runs = new Map<string, ServedRun>();
-  /** Starts that wait for the end of an older attempt, by idempotency key. */
-  readonly #pending = new Map<string, StartRequest>();
-  readonly #forgetTimers = new Map<ServedRun, TimerHandle>();
   #offering: BusService[] = [];
   #serving: BusService[] = [];
-  #isStopping = false;
 
   constructor(options: RemoteServiceOptions) {
     const given = Object.entries(options).filter(([name, value]) => name in defaults && value !== undefined);
@@ -112,19 +106,12 @@ class DriverService implements RemoteService {
     this.#settings = { ...defaults, ...Object.fromEntries(given) };
     this.#subject = checkSubject(options.subject);
     this.#instance = options.random.id();
-    const { clock, driver, logger } = options;
-    this.#deps = {
-      clock,
-      driver,
-      logger,
-      ports: options.ports ?? {},
-      maximumValueBytes: this.#settings.maximumValueBytes,
-      orphanAfterMs: this.#settings.orphanAfterMs,
-    };
+    const { clock, driver, logger, ports = {} } = options;
+    this.#runs = new ServedRuns({ ...this.#settings, clock, driver, logger, ports });
   }
 
   get running(): number {
-    return [...this.#runs.values()].filter((run) => !run.isSettled).length + this.#pending.size;
+    return this.#runs.running;
   }
 
   async serve(): Promise<void> {
@@ -143,160 +130,92 @@ class DriverService implements RemoteService {
   }
 
   async stop(graceMs = defaultStopGraceMs): Promise<void> {
-    this.#isStopping = true;
+    this.#runs.close();
     await Promise.all(this.#offering.map((service) => service.stop()));
-    await this.#ended(graceMs);
-    for (const run of this.#runs.values()) run.cancel(new UncertainError('the remote driver is being stopped'));
-    await this.#ended(this.#settings.cancelGraceMs);
-    const settled = [...this.#runs.values()].filter((run) => run.isSettled);
-    await this.#within(Promise.all(settled.map((run) => run.heard)), hearMs);
+    await this.#runs.settled(graceMs);
+    this.#runs.cancelAll(new UncertainError('the remote driver is being stopped'));
+    await this.#runs.settled(this.#settings.cancelGraceMs);
+    await this.#runs.heard(hearMs);
     await Promise.all(this.#serving.map((service) => service.stop()));
-    for (const timer of this.#forgetTimers.values()) timer.cancel();
-    for (const run of this.#runs.values()) run.dispose();
-    this.#runs.clear();
+    this.#runs.forgetAll();
   }
 
   readonly #offer = (_request: unknown, answer: (reply: OfferReply) => void): void => {
-    if (this.#isStopping || this.running >= this.#settings.maximumRuns) {
-      answer({ status: 'busy', retryAfterMs: busyRetryAfterMs });
-    } else answer({ status: 'offered', instance: this.#instance });
+    if (this.#runs.hasRoom) answer({ status: 'offered', instance: this.#instance });
+    else answer({ status: 'busy', retryAfterMs: busyRetryAfterMs });
   };
 
   readonly #start = (request: StartRequest, answer: (reply: RunReply) => void): void => {
-    const known = this.#pending.get(request.idempotencyKey) ?? this.#runs.get(request.idempotencyKey)?.request;
-    const order = known === undefined ? 1 : compareStarts(request, known);
-    if (order < 0) {
-      const stale = new RetryableError('a newer attempt of this stage is known', { code: 'STALE_FENCE' });
-      answer({ status: 'failed', error: toWireError(stale) });
-    } else if (order > 0 && (this.#isStopping || this.running >= this.#settings.maximumRuns)) {
-      // More were offered than there is room for: the offers crossed.
-      const busy = new RateLimitedError('all runs are taken', busyRetryAfterMs, { code: 'WORKER_BUSY' });
-      answer({ status: 'failed', error: toWireError(busy) });
-    } else {
-      if (order > 0) this.#begin(request);
-      this.#answerSoon(request, answer);
+    const outcome = this.#runs.start(request);
+    switch (outcome) {
+      case 'stale': {
+        const stale = new RetryableError('a newer attempt of this stage is known', { code: 'STALE_FENCE' });
+        answer({ status: 'failed', error: toWireError(stale) });
+        return;
+      }
+      case 'busy': {
+        // More were offered than there is room for: the offers crossed.
+        const busy = new RateLimitedError('all runs are taken', busyRetryAfterMs, { code: 'WORKER_BUSY' });
+        answer({ status: 'failed', error: toWireError(busy) });
+        return;
+      }
+      case 'begun':
+      case 'joined':
+        void this.#answerSoon(request, answer);
+        return;
+      default:
+        unreachable(outcome);
     }
   };
 
   readonly #poll = (request: PollRequest, answer: (reply: RunReply) => void): void => {
-    const run = this.#runs.get(request.idempotencyKey);
-    if (this.#pending.get(request.idempotencyKey)?.attempt === request.attempt) {
-      this.#options.clock.setTimer(Math.min(request.waitMs, startWaitMs), () => answer({ status: 'running' }));
-    } else if (run?.request.attempt === request.attempt) run.poll(request, answer);
-    else answer({ status: 'unknown' });
+    const run = this.#runs.find(request);
+    if (run === null) answer({ status: 'unknown' });
+    else if (run === 'pending') answer({ status: 'running' });
+    else run.poll(request, answer);
   };
 
   readonly #tell = (request: TellRequest, answer: (reply: TellReply) => void): void => {
-    const { idempotencyKey, attempt, message } = request;
-    const run = this.#runs.get(idempotencyKey);
-    if (this.#pending.get(idempotencyKey)?.attempt === attempt && message.type === 'cancel') {
-      this.#pending.delete(idempotencyKey);
-      answer({ status: 'told' });
-    } else if (run?.request.attempt === attempt) {
-      run.tell(request);
-      answer({ status: 'told' });
-    } else answer({ status: 'unknown' });
-  };
-
-  readonly #lookUp = (request: StartRequest, answer: (reply: LookupReply) => void): void => {
-    const { driver, logger, ports, maximumValueBytes } = this.#deps;
-    const hosted = new HostedRun({
-      driver,
-      operation: 'lookup',
-      request,
-      log: logger,
-      ports,
-      maximumValueBytes,
-      onHeartbeat: () => undefined,
-      send: () => undefined,
-    });
-    void this.#tellLookup(hosted, answer);
-  };
-
-  async #tellLookup(hosted: HostedRun, answer: (reply: LookupReply) => void): Promise<void> {
-    const result = await hosted.result;
-    if (result.kind === 'failed') answer({ status: 'failed', error: result.error });
-    else answer({ status: 'answered', answer: result.output as (LookupReply & { status: 'answered' })['answer'] });
-  }
-
-  #begin(request: StartRequest): void {
-    const older = this.#runs.get(request.idempotencyKey);
-    if (older === undefined || older.isSettled) {
-      this.#run(request);
+    const run = this.#runs.find(request);
+    if (run === null) {
+      answer({ status: 'unknown' });
       return;
     }
-    // Two attempts of one stage must not run at one time, unless the older one does not stop.
-    this.#pending.set(request.idempotencyKey, request);
-    older.cancel(new UncertainError('a newer attempt takes its place'));
-    void this.#runAfter(older, request);
-  }
+    // One that has not begun can be told nothing but not to begin.
+    if (run !== 'pending') run.tell(request);
+    else if (request.message.type === 'cancel') this.#runs.dropPending(request);
+    answer({ status: 'told' });
+  };
 
-  async #runAfter(older: ServedRun, request: StartRequest): Promise<void> {
-    await this.#within(older.settled, this.#settings.cancelGraceMs);
-    // A still newer attempt, or a cancel, may have come meanwhile.
-    if (this.#pending.get(request.idempotencyKey) !== request) return;
-    this.#pending.delete(request.idempotencyKey);
-    if (!this.#isStopping) this.#run(request);
-  }
+  readonly #lookUp = async (request: StartRequest, answer: (reply: LookupReply) => void): Promise<void> => {
+    const { driver, logger, ports = {} } = this.#options;
+    const { maximumValueBytes } = this.#settings;
+    const parts = { driver, operation: 'lookup', request, log: logger, ports, maximumValueBytes } as const;
+    const result = await new HostedRun({ ...parts, onHeartbeat: ignore, send: ignore }).result;
+    if (result.kind === 'failed') answer({ status: 'failed', error: result.error });
+    else answer({ status: 'answered', answer: result.output as (LookupReply & { status: 'answered' })['answer'] });
+  };
 
-  #run(request: StartRequest): void {
-    const older = this.#runs.get(request.idempotencyKey);
-    if (older !== undefined) this.#forget(older);
-    const run = new ServedRun(request, this.#deps);
-    this.#runs.set(request.idempotencyKey, run);
-    void run.settled.then(() => this.#keep(run));
-  }
-
-  #answerSoon(request: StartRequest, answer: (reply: RunReply) => void): void {
-    const run = this.#runs.get(request.idempotencyKey);
-    if (run?.request.attempt !== request.attempt) {
+  async #answerSoon(request: StartRequest, answer: (reply: RunReply) => void): Promise<void> {
+    const run = this.#runs.find(request);
+    if (run === null || run === 'pending') {
       answer({ status: 'running' });
       return;
     }
-    void this.#within(run.settled, startWaitMs).then(() => run.tellState(answer));
-  }
-
-  /** Keeps the result for a while: the answer that had it may have been lost. */
-  #keep(run: ServedRun): void {
-    if (this.#runs.get(run.request.idempotencyKey) !== run) return;
-    this.#forgetTimers.set(
-      run,
-      this.#options.clock.setTimer(this.#settings.keepResultMs, () => this.#forget(run)),
-    );
-    const [oldest] = this.#forgetTimers.keys();
-    if (oldest !== undefined && this.#forgetTimers.size > this.#settings.maximumKept) this.#forget(oldest);
-  }
-
-  #forget(run: ServedRun): void {
-    this.#forgetTimers.get(run)?.cancel();
-    this.#forgetTimers.delete(run);
-    run.dispose();
-    if (this.#runs.get(run.request.idempotencyKey) === run) this.#runs.delete(run.request.idempotencyKey);
-  }
-
-  async #ended(withinMs: number): Promise<void> {
-    await this.#within(Promise.all([...this.#runs.values()].map((run) => run.settled)), withinMs);
-  }
-
-  async #within(promise: Promise<unknown>, limitMs: number): Promise<void> {
-    let timer: TimerHandle | undefined;
-    const limit = new Promise<void>((resolve) => {
-      timer = this.#options.clock.setTimer(limitMs, resolve);
-    });
-    await Promise.race([promise, limit]);
-    timer?.cancel();
+    await this.#runs.within(run.settled, startWaitMs);
+    run.tellState(answer);
   }
 
   /** One request, one answer: bytes become a checked request here, and whatever goes wrong becomes an answer. */
   #answer(
     subject: string,
     shape: Shape,
-    handle: (request: never, answer: (reply: object) => void) => void,
+    handle: (request: never, answer: (reply: object) => void) => void | Promise<void>,
     queue?: string,
   ): Promise<BusService> {
     const onRequest = (message: BusRequest): void => {
       try {
-        handle(decodeRequest(message.body, shape) as never, (reply) => message.reply(encodeRemote(reply)));
+        void handle(decodeRequest(message.body, shape) as never, (reply) => message.reply(encodeRemote(reply)));
       } catch (thrown) {
         this.#options.logger.warn({ err: asError(thrown), subject }, 'a request to a remote driver was refused');
         message.reply(encodeRemote({ status: 'failed', error: toWireError(thrown) }));
@@ -306,9 +225,5 @@ class DriverService implements RemoteService {
   }
 }
 
-/** Below 0: `left` is older than `right`; 0: the same attempt. The fence grows with each start of a shard. */
-function compareStarts(left: StartRequest, right: StartRequest): number {
-  return (
-    left.fence.epoch - right.fence.epoch || left.fence.sequence - right.fence.sequence || left.attempt - right.attempt
-  );
-}
+/** A lookup has neither heartbeats nor checkpoints. */
+function ignore(): void {}
