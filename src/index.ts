@@ -1,5 +1,5 @@
 export { configDefaults, resolveConfig, type EngineConfig } from './core/config.ts';
-export { FatalError, RateLimitedError, RetryableError } from './core/driver-errors.ts';
+export { FatalError, RateLimitedError, RetryableError, UncertainError } from './core/driver-errors.ts';
 export { EngineError, errorCatalog, type ErrorCode, type ErrorReport } from './core/errors.ts';
 export type { Failure, FailureClass } from './core/failures.ts';
 export type { RetryPolicy } from './core/backoff.ts';

@@ -1,5 +1,5 @@
 import { maximumBackoffMs } from '../core/backoff.ts';
-import { FatalError, RateLimitedError, RetryableError } from '../core/driver-errors.ts';
+import { FatalError, RateLimitedError, RetryableError, UncertainError } from '../core/driver-errors.ts';
 import { asError, EngineError, showValue } from '../core/errors.ts';
 import {
   failureClasses,
@@ -94,6 +94,7 @@ function complete(error: Error, own: NonNullable<ReturnType<Classify>>): Failure
 function classifyByDefault(error: Error, atMostOnce: boolean): Failure {
   const perhapsDone = atMostOnce ? 'unexpected' : 'retryable';
   // What the engine itself says of a driver's value or of its store.
+  if (error instanceof UncertainError) return failureOf(error, perhapsDone, error.code);
   if (error instanceof EngineError) return failureOf(error, error.retryable ? perhapsDone : 'contract', error.code);
   const code = codeOf(error);
   if (code !== undefined && unsentCodes.has(code)) return failureOf(error, 'retryable', code);

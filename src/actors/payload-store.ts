@@ -1,9 +1,13 @@
 import { EngineError } from '../core/errors.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { TaskId } from '../core/ids.ts';
+import { inlineCheckpointBytes, inlineResultBytes } from '../core/inline-budget.ts';
 import { freezeJson, parseJsonValue, type JsonValue } from '../core/json.ts';
 import type { Payload } from '../core/records.ts';
 import type { BlobStore } from '../ports/blobs.ts';
+
+/** The settings that payloads are measured by. */
+export type PayloadLimits = Pick<EngineConfig, 'inlinePayloadBytes' | 'maxPayloadBytes' | 'maxCheckpoints'>;
 
 /**
  * Turns JSON values into payloads and back: small ones lie in the record, large ones in the blob store (claim check).
@@ -12,14 +16,21 @@ import type { BlobStore } from '../ports/blobs.ts';
  */
 export class PayloadStore {
   readonly #blobs: BlobStore;
-  readonly #config: Pick<EngineConfig, 'inlinePayloadBytes' | 'maxPayloadBytes'>;
+  readonly #config: PayloadLimits;
 
-  constructor(deps: {
-    readonly blobs: BlobStore;
-    readonly config: Pick<EngineConfig, 'inlinePayloadBytes' | 'maxPayloadBytes'>;
-  }) {
+  constructor(deps: { readonly blobs: BlobStore; readonly config: PayloadLimits }) {
     this.#blobs = deps.blobs;
     this.#config = deps.config;
+  }
+
+  /** {@link pack} of an input or an output in a pipeline of that many stages. */
+  packResult(taskId: TaskId, name: string, value: unknown, stageCount: number): Payload | Promise<Payload> {
+    return this.pack(taskId, name, value, inlineResultBytes(this.#config, stageCount));
+  }
+
+  /** {@link pack} of a checkpoint. */
+  packCheckpoint(taskId: TaskId, name: string, value: unknown): Payload | Promise<Payload> {
+    return this.pack(taskId, name, value, inlineCheckpointBytes(this.#config));
   }
 
   /**
@@ -28,12 +39,17 @@ export class PayloadStore {
    * @param name - what it is, for the object's name and for errors: `input`, `output`, `checkpoint`
    * @throws EngineError `UNSERIALIZABLE`, `INVALID_ARGUMENT`, `PAYLOAD_TOO_LARGE`; rejects as {@link BlobStore.put}
    */
-  pack(taskId: TaskId, name: string, value: unknown): Payload | Promise<Payload> {
+  pack(
+    taskId: TaskId,
+    name: string,
+    value: unknown,
+    inlineBytes = this.#config.inlinePayloadBytes,
+  ): Payload | Promise<Payload> {
     const text = JSON.stringify(parseJsonValue(value, name));
     // A character takes one to three bytes, so short texts need no exact count.
-    if (text.length * 3 <= this.#config.inlinePayloadBytes) return { json: parseFrozen(text) };
+    if (text.length * 3 <= inlineBytes) return { json: parseFrozen(text) };
     const bytes = Buffer.from(text, 'utf8');
-    if (bytes.length <= this.#config.inlinePayloadBytes) return { json: parseFrozen(text) };
+    if (bytes.length <= inlineBytes) return { json: parseFrozen(text) };
     if (bytes.length > this.#config.maxPayloadBytes) {
       throw new EngineError('PAYLOAD_TOO_LARGE', `${name} of task ${taskId} has ${bytes.length} bytes of JSON`, {
         field: name,

@@ -1,23 +1,15 @@
 import { Packr } from 'msgpackr';
 import { EngineError, showValue } from '../core/errors.ts';
 import type { TaskId } from '../core/ids.ts';
-import type { StageControl } from '../pipeline/control.ts';
 import { restore } from '../pipeline/machine-step.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
-import { snapshotShape } from './snapshot-shape.ts';
+import { snapshotShape, type StoredSnapshot } from './snapshot-shape.ts';
 import type { TaskState } from './task-state.ts';
 
 /** The snapshot format this build writes; it reads no other. */
 export const snapshotFormat = 1;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
-
-/** A state as it is stored. */
-export type StoredSnapshot = Omit<TaskState, 'machine'> & {
-  readonly format: number;
-  readonly value: string;
-  readonly control: StageControl;
-};
 
 /** A task's state as MessagePack: the machine as its state name and context, never XState's own object. */
 export function encodeSnapshot(state: TaskState): Uint8Array {

@@ -1,8 +1,14 @@
 import { failure, payload, type Members } from '../core/record-shapes.ts';
 import { count, flag, instant, listOf, mapOf, membersOf, name, nullable, ordinal } from '../core/shape.ts';
 import type { StageControl } from '../pipeline/control.ts';
-import type { StoredSnapshot } from './snapshot-codec.ts';
-import type { RecordedCommand, StageProgress } from './task-state.ts';
+import type { RecordedCommand, StageProgress, TaskState } from './task-state.ts';
+
+/** A state as it is stored: the machine as its state name and context. */
+export type StoredSnapshot = Omit<TaskState, 'machine'> & {
+  readonly format: number;
+  readonly value: string;
+  readonly control: StageControl;
+};
 
 const control = membersOf({
   attempt: count,

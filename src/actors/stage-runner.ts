@@ -254,7 +254,7 @@ export class StageRun {
       });
     }
     this.#checkpointNames.add(name);
-    const packed = await this.#deps.payloads.pack(taskId, `${spec.name}.${name}`, value);
+    const packed = await this.#deps.payloads.packCheckpoint(taskId, `${spec.name}.${name}`, value);
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
     const committed = new Promise<void>((resolve, reject) => {
       this.#saving.set(name, { resolve, reject });
@@ -296,7 +296,7 @@ export async function complete(
     );
   }
   const value = validation.value === undefined ? null : validation.value;
-  const output = await context.payloads.pack(taskId, `${spec.name}.output`, value);
+  const output = await context.payloads.packResult(taskId, `${spec.name}.output`, value, definition.stages.length);
   const way = continueAfter(definition, spec.index, {
     input: context.input,
     outputs: { ...context.outputs, [spec.name]: value },

@@ -55,7 +55,7 @@ export function addDoctor(parent: Command, context: CliContext): void {
 
 async function runChecks(context: CliContext, options: ClusterOptions): Promise<readonly DoctorCheck[]> {
   const { settings, check } = await readChecked(context, options);
-  const { probeNats } = await import('./nats-probe.ts');
+  const { probeNats } = await import('../nats-probe.ts');
   const { runDoctorChecks } = await import('../platform/doctor-checks.ts');
   const { nats, engine, dataDir } = settings;
   const { servers, credentialsFile: _file, monitorUrls, ...link } = nats;

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { asError, EngineError } from '../core/errors.ts';
 import type { JsonValue } from '../core/json.ts';
-import { parseStrictJson } from '../transport/strict-json.ts';
+import { parseStrictJson } from '../core/strict-json.ts';
 import { usageError } from './cli-error.ts';
 import type { CliContext } from './context.ts';
 

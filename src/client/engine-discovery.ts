@@ -6,7 +6,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { type EngineInfo, parseEngineInfo } from '../transport/engine-info.ts';
 import { maximumMessageBytes, parseReport } from '../transport/request-codec.ts';
-import { parseStrictJson } from '../transport/strict-json.ts';
+import { parseStrictJson } from '../core/strict-json.ts';
 
 /** How long one node has to answer before another one is asked. */
 const tryTimeoutMs = 1_000;

@@ -19,7 +19,7 @@ import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
-import { prepareResolve, prepareSubmit } from './command-preparation.ts';
+import { needsPreparation, prepareResolve, prepareSubmit, unprepared } from './command-preparation.ts';
 import { countRecord } from './count-record.ts';
 import type { FinishedTasks } from './finished-tasks.ts';
 import type { GroupCommit } from './group-commit.ts';
@@ -217,6 +217,7 @@ export class ActorHost {
       }
       case 'task.resolve': {
         if (actor.state === null) return this.#reject(taskNotFound(actor.taskId), respond);
+        if (!needsPreparation(command, actor.state)) return this.#decide(actor, unprepared(command), respond);
         return void this.#prepare(actor, prepareResolve(command, actor.state, this.#preparation()), respond);
       }
       default:
@@ -291,6 +292,7 @@ export class ActorHost {
       if (record.event.type === 'stage.checkpointed') {
         this.#deps.stages.checkpointSettled(actor.taskId, record.event.name, true);
       }
+      if (positionOf(state.machine.value).status !== 'unknown') this.#deps.stages.endLookup(actor.taskId);
       for (const effect of decision.effects) this.#deps.stages.run(effect, state, definition, sequence);
       if (reply !== null && respond !== null && this.#unanswered.delete(respond)) respond(reply);
       if (endedStatuses.includes(positionOf(state.machine.value).status)) {

@@ -2,7 +2,7 @@ import type { PreparedResolve, PreparedSubmit } from '../actors/messages.ts';
 import type { PayloadStore } from '../actors/payload-store.ts';
 import { complete } from '../actors/stage-runner.ts';
 import { positionOf, type TaskState } from '../actors/task-state.ts';
-import { EngineError } from '../core/errors.ts';
+import { assert, EngineError } from '../core/errors.ts';
 import { contentHash } from '../core/hash.ts';
 import type { ControlCommand, SubmitCommand } from '../core/messages.ts';
 import { continueAfter } from '../pipeline/continuation.ts';
@@ -32,7 +32,7 @@ export async function prepareSubmit(command: SubmitCommand, deps: PreparationDep
     });
   }
   const value = validation.value === undefined ? null : validation.value;
-  const input = await deps.payloads.pack(command.taskId, 'input', value);
+  const input = await deps.payloads.packResult(command.taskId, 'input', value, definition.stages.length);
   const way = continueAfter(definition, -1, { input: value, outputs: {} });
   return {
     ...fieldsOf(command),
@@ -45,9 +45,26 @@ export async function prepareSubmit(command: SubmitCommand, deps: PreparationDep
 }
 
 /**
+ * Whether a resolve has to be prepared before it is decided. Idempotency comes first: a command that was recorded, or that the task
+ * refuses, is answered as it is.
+ */
+export function needsPreparation(
+  command: Extract<ControlCommand, { type: 'task.resolve' }>,
+  state: TaskState,
+): boolean {
+  if (positionOf(state.machine.value).status !== 'unknown') return false;
+  return !state.commands.some(({ commandId }) => commandId === command.commandId);
+}
+
+/** A resolve that {@link needsPreparation} says is decided as it is: its output is not looked at. */
+export function unprepared(command: Extract<ControlCommand, { type: 'task.resolve' }>): PreparedResolve {
+  return { ...fieldsOf(command), type: 'task.resolve', resolution: { kind: 'notDone' } };
+}
+
+/**
  * Checks the output that an operator says an unknown stage has had, as if its driver had returned it.
  *
- * @throws EngineError `NOT_ALLOWED` when the task is not in `unknown`, `INVALID_ARGUMENT` for a wrong output, and what {@link complete} throws
+ * @throws EngineError `INVALID_ARGUMENT` for a wrong output, and what {@link complete} throws
  */
 export async function prepareResolve(
   command: Extract<ControlCommand, { type: 'task.resolve' }>,
@@ -66,12 +83,8 @@ export async function prepareResolve(
     } as const;
     return { ...fields, resolution: { kind: 'failed', failure } };
   }
-  const { status, stage } = positionOf(state.machine.value);
-  if (status !== 'unknown' || stage === null) {
-    throw new EngineError('NOT_ALLOWED', `task ${state.taskId} is ${state.machine.value}: no outcome is unknown`, {
-      got: state.machine.value,
-    });
-  }
+  const { stage } = positionOf(state.machine.value);
+  assert(stage !== null, () => `task ${state.taskId}: an output is prepared for ${state.machine.value}`);
   const definition = deps.registry.find(state.pipeline, state.version);
   const input = await deps.payloads.unpack(state.input);
   const outputs = await deps.payloads.unpackAll(state.outputs);

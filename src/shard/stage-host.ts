@@ -33,6 +33,8 @@ export class StageHost {
   readonly #epoch: Epoch;
   readonly #runs = new Map<TaskId, StageRun>();
   readonly #lookups = new Map<TaskId, AbortController>();
+  /** Committed starts that wait until the driver before them has stopped. */
+  readonly #startsAfter = new Map<TaskId, { readonly stage: StageName; readonly begin: () => void }>();
   readonly #waiters = new Map<TaskId, SlotWaiter>();
   readonly #timers: TimerHeap;
   /** Slots by key that are taken for stages whose driver does not run yet: their grant or their start is on its way. */
@@ -96,9 +98,13 @@ export class StageHost {
     switch (effect.type) {
       case 'stage.start':
         return this.#start(state, definition, effect.stage, effect.attempt, sequence);
-      case 'stage.abort':
+      case 'stage.abort': {
+        const waiting = this.#startsAfter.get(taskId);
+        this.#startsAfter.delete(taskId);
+        if (waiting !== undefined) this.returnSlot(definition, waiting.stage);
         this.#runs.get(taskId)?.abort(new EngineError('CANCELED', `task ${taskId} was canceled`));
         return;
+      }
       case 'slot.await':
         return this.#awaitSlot(taskId, definition, effect.stage);
       case 'slot.leave': {
@@ -115,6 +121,12 @@ export class StageHost {
       default:
         unreachable(effect);
     }
+  }
+
+  /** The task's outcome is not unknown any more: its lookup, if one runs, asks no further. */
+  endLookup(taskId: TaskId): void {
+    this.#lookups.get(taskId)?.abort(new EngineError('CANCELED', `the outcome of task ${taskId} is known`));
+    this.#lookups.delete(taskId);
   }
 
   /** A checkpoint of the task's running stage is committed, or was dropped as a straggler. */
@@ -146,6 +158,7 @@ export class StageHost {
     for (const [key, count] of this.#reserved)
       for (let left = count; left > 0; left -= 1) this.#deps.slots.release(key);
     this.#reserved.clear();
+    this.#startsAfter.clear();
     this.#grantSoon();
     for (const run of this.#runs.values()) run.abort(reason);
     for (const lookup of this.#lookups.values()) lookup.abort(reason);
@@ -162,6 +175,11 @@ export class StageHost {
     const { taskId } = state;
     const { metrics, slots, deliver, runner, leaseIsGood, onUnsafe } = this.#deps;
     if (!leaseIsGood()) return onUnsafe();
+    // An aborted driver of this task may still be stopping: two attempts never run beside each other (R-LOCK-1).
+    if (this.#runs.has(taskId)) {
+      this.#startsAfter.set(taskId, { stage, begin: () => this.#start(state, definition, stage, attempt, sequence) });
+      return;
+    }
     const key = slotKey(definition, stage);
     this.#reserve(key, -1);
     const startedMs = runner.clock.monotonicMs();
@@ -178,6 +196,9 @@ export class StageHost {
         if (end === 'abandoned') metrics.abandonedDrivers.add(1, { pipeline: definition.name, stage });
         slots.release(key);
         this.#grantSoon();
+        const next = this.#startsAfter.get(taskId);
+        this.#startsAfter.delete(taskId);
+        if (!this.#closed) next?.begin();
         if (this.#runs.size > 0) return;
         for (const wake of this.#onQuiet.splice(0)) wake();
       },

@@ -5,7 +5,7 @@ import { maximumCommandsPerRequest } from '../core/protocol.ts';
 import { chooseTaskId } from '../core/task-id.ts';
 import { parseCommand, parseFields, parseWholeNumber, refuseUnknownFields } from './parse-command.ts';
 import { maximumDeadlineMs } from './shard-client.ts';
-import { parseStrictJson } from './strict-json.ts';
+import { parseStrictJson } from '../core/strict-json.ts';
 
 /** Deadline of a JSON request that names none. */
 export const defaultDeadlineMs = 10_000;

@@ -34,7 +34,7 @@ export interface RunSettings {
 }
 
 /** The sizes at which payloads leave the record and are refused. */
-export const payloadLimits = { inlinePayloadBytes: 1_024, maxPayloadBytes: 4_096 };
+export const payloadLimits = { inlinePayloadBytes: 1_024, maxPayloadBytes: 4_096, maxCheckpoints: 16 };
 /** How long a driver may take to stop. */
 export const abortGraceMs = 500;
 

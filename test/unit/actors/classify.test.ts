@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { classifyThrown, failureOf, type ClassifyingStage } from '../../../src/actors/classify.ts';
 import { maximumBackoffMs } from '../../../src/core/backoff.ts';
-import { FatalError, RateLimitedError, RetryableError } from '../../../src/core/driver-errors.ts';
+import { FatalError, RateLimitedError, RetryableError, UncertainError } from '../../../src/core/driver-errors.ts';
 import { EngineError } from '../../../src/core/errors.ts';
 import {
   failureClasses,
@@ -83,6 +83,13 @@ describe('the class of a thrown error', () => {
     ],
     ['a status that is no failure', withStatus(200), 'unexpected', 'unexpected', 'UNEXPECTED'],
     ['a bug', new TypeError('x is undefined'), 'unexpected', 'unexpected', 'UNEXPECTED'],
+    [
+      'a link that broke after the request',
+      new UncertainError('x', { code: 'WORKER_DIED' }),
+      'retryable',
+      'unexpected',
+      'WORKER_DIED',
+    ],
     ["the engine's store being away", new EngineError('UNAVAILABLE', 'x'), 'retryable', 'unexpected', 'UNAVAILABLE'],
     ['a value that JSON cannot keep', new EngineError('UNSERIALIZABLE', 'x'), 'contract', 'contract', 'UNSERIALIZABLE'],
   ])(

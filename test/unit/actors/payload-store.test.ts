@@ -11,7 +11,10 @@ const maxPayloadBytes = 1_024;
 
 function aStore(faults: () => StoreFault = () => 'none') {
   const blobs = new MemoryBlobStore({ clock: new VirtualClock(), faults });
-  return { blobs, payloads: new PayloadStore({ blobs, config: { inlinePayloadBytes, maxPayloadBytes } }) };
+  return {
+    blobs,
+    payloads: new PayloadStore({ blobs, config: { inlinePayloadBytes, maxPayloadBytes, maxCheckpoints: 16 } }),
+  };
 }
 
 describe('pack', () => {

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { EngineError, showValue } from '../core/errors.ts';
-import { type JsonValue, maximumDepth } from '../core/json.ts';
+import { EngineError, showValue } from './errors.ts';
+import { type JsonValue, maximumDepth } from './json.ts';
 
 /** Levels that a request puts around the value of a user, which has {@link maximumDepth} levels of its own. */
 const requestLevels = 8;

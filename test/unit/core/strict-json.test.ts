@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { EngineError } from '../../../src/core/errors.ts';
-import { parseStrictJson } from '../../../src/transport/strict-json.ts';
+import { parseStrictJson } from '../../../src/core/strict-json.ts';
 
 function read(text: string): unknown {
   return parseStrictJson(Buffer.from(text), 1_000_000);

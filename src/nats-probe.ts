@@ -1,11 +1,11 @@
-import { EngineError } from '../core/errors.ts';
-import { journalStream } from '../core/subjects.ts';
-import type { NatsProbe } from '../platform/doctor-checks.ts';
-import { readNatsServerInfo } from '../platform/nats-monitor.ts';
-import type { Clock } from '../ports/clock.ts';
-import { silentLogger } from '../client/silent-logger.ts';
-import { StreamApi } from '../store/stream-api.ts';
-import { connectNats, type NatsLinkOptions } from '../transport/nats-connection.ts';
+import { EngineError } from './core/errors.ts';
+import { journalStream } from './core/subjects.ts';
+import type { NatsProbe } from './platform/doctor-checks.ts';
+import { readNatsServerInfo } from './platform/nats-monitor.ts';
+import type { Clock } from './ports/clock.ts';
+import { silentLogger } from './client/silent-logger.ts';
+import { StreamApi } from './store/stream-api.ts';
+import { connectNats, type NatsLinkOptions } from './transport/nats-connection.ts';
 
 /** How the doctor reaches a server. */
 export interface NatsProbeOptions {
