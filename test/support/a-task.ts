@@ -254,8 +254,3 @@ function before(stage: string): string {
 export function aTask(): TaskInTest {
   return new TaskInTest();
 }
-
-/** Where the task stands, in one word. */
-export function statusOf(task: TaskInTest): string {
-  return task.state === null ? 'new' : positionOf(task.value).status;
-}
