@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { decide, type DecideContext, type Decision } from '../../src/actors/decide.ts';
 import type { ActorMessage, PreparedSubmit } from '../../src/actors/messages.ts';
-import { type TaskState } from '../../src/actors/task-state.ts';
+import type { TaskState } from '../../src/actors/task-state.ts';
 import type { Failure } from '../../src/core/failures.ts';
 import { contentHash } from '../../src/core/hash.ts';
 import type { CommandId, Epoch, StageName, TaskId } from '../../src/core/ids.ts';
