@@ -8,6 +8,7 @@ import { shardSubject } from '../core/subjects.ts';
 import type { Bus, RequestOutcome } from '../ports/bus.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
+import { AbortWatch } from './abort-watch.ts';
 import { DeadlineWatch } from './deadline-watch.ts';
 import {
   errorReply,
@@ -92,6 +93,7 @@ export class ShardClient {
   readonly #lanes: RequestLanes;
   readonly #pending: DeadlineWatch<PendingCommand>;
   readonly #timers = new Set<TimerHandle>();
+  readonly #aborts = new AbortWatch();
   #closed = false;
 
   constructor(deps: {
@@ -197,11 +199,11 @@ export class ShardClient {
           if (pending.settled) return;
           pending.settled = true;
           this.#pending.remove(pending);
-          signal?.removeEventListener('abort', onAbort);
+          forgetSignal?.();
           resolve(reply);
         },
       };
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const forgetSignal = signal === undefined ? undefined : this.#aborts.add(signal, onAbort);
       this.#pending.add(pending, now);
       this.#lanes.add(pending);
     });
