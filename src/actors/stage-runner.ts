@@ -1,3 +1,4 @@
+import { breakerOutcomeOf, type BreakerOutcome } from '../core/circuit-breaker.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import type { Failure } from '../core/failures.ts';
@@ -31,8 +32,13 @@ export interface StageJob {
 export interface StageRunEvents {
   /** An outcome for the actor's mailbox. At most one `stage.settled` a run; none after an abort from outside. */
   readonly onOutcome: (outcome: Outcome) => void;
-  /** The driver holds its slot no more: it settled, or was given up. Called once, before the run's `stage.settled`. */
-  readonly onEnd: (end: 'settled' | 'abandoned') => void;
+  /**
+   * The driver holds its slot no more: it settled, or was given up. Called once, before the run's `stage.settled`.
+   *
+   * @param integration - what the run says of the integration behind the driver: nothing after an abort from outside, or when the
+   *   driver was never called
+   */
+  readonly onEnd: (end: 'settled' | 'abandoned', integration: BreakerOutcome) => void;
 }
 
 /** What runs need; one set a node. */
@@ -73,7 +79,7 @@ export class StageRun {
   readonly #saved = new Map<string, JsonValue>();
   /** The checkpoints that the stage has or is about to have. */
   readonly #checkpointNames: Set<string>;
-  #isCalled = false;
+  #driverPhase: 'uncalled' | 'called' | 'returned' = 'uncalled';
 
   private constructor(job: StageJob, deps: StageRunnerDeps, events: StageRunEvents) {
     this.#job = job;
@@ -187,24 +193,32 @@ export class StageRun {
     const input = await payloads.unpack(job.input);
     const outputs = await payloads.unpackAll(job.outputs);
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
-    this.#isCalled = true;
+    this.#driverPhase = 'called';
     const returned = await job.spec.driver.execute(this.#context(input, outputs));
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    this.#driverPhase = 'returned';
     return complete(job, returned, { input, outputs, payloads });
   }
 
   #classify(thrown: unknown): Failure {
     const { classify, effect } = this.#job.spec;
     // Until the driver is called its effect cannot have happened.
-    return classifyThrown(thrown, { classify, effect: this.#isCalled ? effect : 'idempotent' });
+    return classifyThrown(thrown, { classify, effect: this.#driverPhase === 'uncalled' ? 'idempotent' : effect });
   }
 
   #finish(end: 'settled' | 'abandoned', result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): void {
     this.#phase = 'ended';
     this.#stopTimers();
-    this.#events.onEnd(end);
+    this.#events.onEnd(end, this.#integrationOutcome(result));
     if (result === null) return;
     this.#events.onOutcome({ type: 'stage.settled', stage: this.#job.spec.name, attempt: this.attempt, result });
+  }
+
+  #integrationOutcome(result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): BreakerOutcome {
+    if (result === null || this.#driverPhase === 'uncalled') return 'unknown';
+    // What fails after the driver has returned is ours: its value, or our store.
+    if (result.kind === 'completed' || this.#driverPhase === 'returned') return 'succeeded';
+    return breakerOutcomeOf(result.failure.class);
   }
 
   #signal(): AbortSignal {

@@ -1,4 +1,5 @@
 import { unreachable } from './errors.ts';
+import type { FailureClass } from './failures.ts';
 
 /** When a breaker opens and how long it stays open. */
 export interface BreakerPolicy {
@@ -9,6 +10,9 @@ export interface BreakerPolicy {
   /** Each failed probe doubles the time, up to this, in milliseconds. */
   readonly maxOpenMs: number;
 }
+
+/** What the end of an attempt says of the integration; `unknown`: nothing. */
+export type BreakerOutcome = 'succeeded' | 'failed' | 'unknown';
 
 /** The breaker that a port has when nothing else is said. */
 export const breakerDefaults: BreakerPolicy = { failureThreshold: 10, openMs: 1_000, maxOpenMs: 60_000 };
@@ -41,6 +45,26 @@ export function passed(state: BreakerState): BreakerState {
   return state.kind === 'open' ? { kind: 'probing', openMs: state.openMs } : state;
 }
 
+/** What a failure says of the integration: one that refused or broke its contract has answered. Pure. */
+export function breakerOutcomeOf(failureClass: FailureClass): BreakerOutcome {
+  switch (failureClass) {
+    case 'retryable':
+    case 'rateLimited':
+    case 'timeout':
+    case 'heartbeatTimeout':
+    case 'unexpected':
+      return 'failed';
+    case 'fatal':
+    case 'contract':
+      return 'succeeded';
+    case 'interrupted':
+    case 'poison':
+      return 'unknown';
+    default:
+      return unreachable(failureClass);
+  }
+}
+
 /**
  * The state after an attempt has ended. Pure.
  *
@@ -51,7 +75,7 @@ export function passed(state: BreakerState): BreakerState {
 export function ended(
   policy: BreakerPolicy,
   state: BreakerState,
-  outcome: 'succeeded' | 'failed' | 'unknown',
+  outcome: BreakerOutcome,
   nowMs: number,
 ): BreakerState {
   switch (state.kind) {

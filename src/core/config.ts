@@ -1,3 +1,4 @@
+import { breakerDefaults } from './circuit-breaker.ts';
 import { EngineError } from './errors.ts';
 
 /** All settings of the engine. Units are in the names. */
@@ -27,6 +28,12 @@ export interface EngineConfig {
 
   /** Drivers that run at one time on a node. */
   readonly maxRunningStages: number;
+  /** Failures in a row, over all stages of a node that name a port, after which the node holds them back. More notice an outage later. */
+  readonly breakerFailureThreshold: number;
+  /** How long they are held back before one attempt tries the port again. Shorter tries a broken port more often. */
+  readonly breakerOpenMs: number;
+  /** Each try that fails doubles that time, up to this. Longer goes on later after a long outage. */
+  readonly breakerMaxOpenMs: number;
   /** Time a driver has to stop after its signal aborts, before it is given up as abandoned. */
   readonly abortGraceMs: number;
   /** Interruptions of one stage (its owner died) before it is dead-lettered. */
@@ -72,6 +79,9 @@ export const configDefaults: EngineConfig = {
   maxPendingRecords: 4_096,
   maxWaitingMessages: 8_192,
   maxRunningStages: 256,
+  breakerFailureThreshold: breakerDefaults.failureThreshold,
+  breakerOpenMs: breakerDefaults.openMs,
+  breakerMaxOpenMs: breakerDefaults.maxOpenMs,
   abortGraceMs: 5_000,
   maxInterruptions: 3,
   maxCheckpoints: 256,
@@ -108,6 +118,9 @@ export const configRanges: {
   maxPendingRecords: { least: 1, most: 1_000_000 },
   maxWaitingMessages: { least: 1, most: 1_000_000 },
   maxRunningStages: { least: 1, most: 100_000 },
+  breakerFailureThreshold: { least: 1, most: 100_000 },
+  breakerOpenMs: { least: 1, most: 3_600_000 },
+  breakerMaxOpenMs: { least: 1, most: day },
   abortGraceMs: { least: 0, most: 600_000 },
   maxInterruptions: { least: 0, most: 1_000 },
   maxCheckpoints: { least: 1, most: 10_000 },
@@ -154,6 +167,9 @@ export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): 
   // Two renewals may fail before the lease runs out.
   if (config.leaseRenewMs * 3 > config.leaseTtlMs) {
     throw invalid('leaseRenewMs', `at most a third of leaseTtlMs (${config.leaseTtlMs})`, config.leaseRenewMs);
+  }
+  if (config.breakerOpenMs > config.breakerMaxOpenMs) {
+    throw invalid('breakerOpenMs', `at most breakerMaxOpenMs (${config.breakerMaxOpenMs})`, config.breakerOpenMs);
   }
   if (config.inlinePayloadBytes * 2 > config.maxCommitBytes) {
     throw invalid(

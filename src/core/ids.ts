@@ -11,6 +11,8 @@ export type CommandId = Branded<string, 'CommandId'>;
 export type PipelineName = Branded<string, 'PipelineName'>;
 /** A stage's name, unique within its pipeline: `^[a-z][a-z0-9-]{0,62}$`. */
 export type StageName = Branded<string, 'StageName'>;
+/** The name of an integration that stages depend on: `^[a-z][a-z0-9-]{0,62}$`. */
+export type PortName = Branded<string, 'PortName'>;
 /** The name of one engine node. Same alphabet as a task id. */
 export type NodeId = Branded<string, 'NodeId'>;
 /** A bucket of task ids, 0 up to the shard count less one. */
@@ -24,7 +26,7 @@ export type Millis = number;
 
 /** Longest task, command or node id in characters. */
 export const maximumIdLength = 128;
-/** Longest pipeline or stage name in characters. */
+/** Longest pipeline, stage or port name in characters. */
 export const maximumNameLength = 63;
 
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
@@ -53,6 +55,11 @@ export function parsePipelineName(value: unknown, field = 'pipeline'): PipelineN
 /** `value` as a stage name. @throws EngineError `INVALID_ARGUMENT` with the field given. */
 export function parseStageName(value: unknown, field = 'stage'): StageName {
   return parseName(value, field) as StageName;
+}
+
+/** `value` as a port name. @throws EngineError `INVALID_ARGUMENT` with the field given. */
+export function parsePortName(value: unknown, field = 'port'): PortName {
+  return parseName(value, field) as PortName;
 }
 
 function parseId(value: unknown, field: string, code: 'INVALID_TASK_ID' | 'INVALID_ARGUMENT'): string {

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { configRanges } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
-import { parsePipelineName, parseStageName, type PipelineName, type StageName } from '../core/ids.ts';
+import { parsePipelineName, parsePortName, parseStageName, type PipelineName, type StageName } from '../core/ids.ts';
 import type { AnyDriver, Classify } from '../ports/driver.ts';
 import { checkRetry } from './check-retry.ts';
 import type { SkipRule, StageEffect, StageSpec } from './definition.ts';
@@ -25,6 +25,7 @@ const stageFields = [
   'heartbeatTimeoutMs',
   'deadlineMs',
   'concurrency',
+  'port',
   'effect',
   'skip',
   'classify',
@@ -112,6 +113,9 @@ function checkStage(name: StageName, index: number, options: unknown): StageSpec
     ),
     concurrency: checkOptional(fields['concurrency'], (value) =>
       checkInteger(value, `${path}.concurrency`, 1, configRanges.maxRunningStages.most),
+    ),
+    port: checkOptional(fields['port'], (value) =>
+      renameError(`${path}.port`, () => parsePortName(value, `${path}.port`)),
     ),
     effect,
     skip: checkOptional(fields['skip'], (value) => checkSkip(value, `${path}.skip`)),

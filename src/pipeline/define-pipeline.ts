@@ -34,6 +34,11 @@ export interface StageOptions<Input, Outputs, Output extends StandardSchemaV1, R
   readonly deadlineMs?: number | null;
   /** Attempts of this stage that run at one time on a node; only the node's own limit when left out. */
   readonly concurrency?: number | null;
+  /**
+   * The integration that the stage depends on: `^[a-z][a-z0-9-]{0,62}$`. When it fails again and again, a node holds back the stages
+   * of all pipelines that name it, tries it one attempt at a time, and lets them go on when it works. None when left out.
+   */
+  readonly port?: string | null;
   /** `idempotent` when left out. */
   readonly effect?: StageEffect;
   /** The only way past the stage: without it, the stage always runs. */

@@ -1,7 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import type { AnyStateMachine } from 'xstate';
 import type { RetryPolicy } from '../core/backoff.ts';
-import type { PipelineName, StageName } from '../core/ids.ts';
+import type { PipelineName, PortName, StageName } from '../core/ids.ts';
 import type { AnyDriver, Classify } from '../ports/driver.ts';
 import type { TransitionPlan } from './transition-plan.ts';
 
@@ -37,6 +37,8 @@ export interface StageSpec {
   readonly deadlineMs: number | null;
   /** Attempts of this stage that run at one time on a node; null: only the node's limit. */
   readonly concurrency: number | null;
+  /** The integration that the stage depends on: while it fails, a node holds the stage back; null: none is named. */
+  readonly port: PortName | null;
   readonly effect: StageEffect;
   readonly skip: SkipRule | null;
   readonly classify: Classify | null;

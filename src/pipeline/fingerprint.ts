@@ -6,7 +6,7 @@ const fingerprintFormat = 1;
 
 /**
  * The SHA-256 of all that decides a task's path: the stages in order, their limits, their skips. Drivers, schemas and conditions
- * are functions and have no hash; concurrency decides when a stage runs, not what.
+ * are functions and have no hash; concurrency and port decide when a stage runs, not what.
  */
 export function fingerprintOf(definition: Pick<PipelineDefinition, 'name' | 'version' | 'stages'>): string {
   return contentHash({

@@ -3,11 +3,11 @@ import type { Effect } from '../actors/effects.ts';
 import { runLookup } from '../actors/lookup-run.ts';
 import { StageRun, type StageJob, type StageRunnerDeps } from '../actors/stage-runner.ts';
 import type { TaskState } from '../actors/task-state.ts';
-import { asError, EngineError, unreachable } from '../core/errors.ts';
+import { asError, assert, EngineError, unreachable } from '../core/errors.ts';
 import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
-import type { SlotWaiter, StageSlots } from './stage-slots.ts';
+import type { Slot, SlotWaiter, StageSlots } from './stage-slots.ts';
 import { TimerHeap } from './timer-heap.ts';
 
 /** What {@link StageHost} asks of the outside. */
@@ -38,7 +38,7 @@ export class StageHost {
   readonly #waiters = new Map<TaskId, SlotWaiter>();
   readonly #timers: TimerHeap;
   /** Slots by key that are taken for stages whose driver does not run yet: their grant or their start is on its way. */
-  readonly #reserved = new Map<string, number>();
+  readonly #reserved = new Map<string, Slot[]>();
   #draining = false;
   #closed = false;
   #onQuiet: (() => void)[] = [];
@@ -76,18 +76,14 @@ export class StageHost {
 
   /** Takes the slot that {@link mayStart} said is free, for a stage that is decided to start. */
   takeSlot(definition: PipelineDefinition, stage: StageName): void {
-    const key = slotKey(definition, stage);
-    this.#deps.slots.take(key);
-    this.#reserve(key, 1);
+    this.#reserve(this.#deps.slots.take(slotKey(definition, stage), definition.stage(stage)));
     this.#showSlots();
   }
 
   /** Gives a granted slot back: its stage is not queued any more. */
   returnSlot(definition: PipelineDefinition, stage: StageName): void {
     if (this.#closed) return;
-    const key = slotKey(definition, stage);
-    this.#reserve(key, -1);
-    this.#deps.slots.release(key);
+    this.#deps.slots.release(this.#useReserved(slotKey(definition, stage)), 'unknown');
     this.#grantSoon();
   }
 
@@ -155,8 +151,7 @@ export class StageHost {
     if (this.#closed) return;
     this.drain();
     this.#closed = true;
-    for (const [key, count] of this.#reserved)
-      for (let left = count; left > 0; left -= 1) this.#deps.slots.release(key);
+    for (const slot of [...this.#reserved.values()].flat()) this.#deps.slots.release(slot, 'unknown');
     this.#reserved.clear();
     this.#startsAfter.clear();
     this.#grantSoon();
@@ -180,8 +175,7 @@ export class StageHost {
       this.#startsAfter.set(taskId, { stage, begin: () => this.#start(state, definition, stage, attempt, sequence) });
       return;
     }
-    const key = slotKey(definition, stage);
-    this.#reserve(key, -1);
+    const slot = this.#useReserved(slotKey(definition, stage));
     const startedMs = runner.clock.monotonicMs();
     const run = StageRun.start(this.#jobOf(state, definition, stage, attempt, sequence), runner, {
       onOutcome: (message) => {
@@ -191,10 +185,10 @@ export class StageHost {
         }
         if (!this.#closed) deliver(taskId, message);
       },
-      onEnd: (end) => {
+      onEnd: (end, integration) => {
         if (this.#runs.get(taskId) === run) this.#runs.delete(taskId);
         if (end === 'abandoned') metrics.abandonedDrivers.add(1, { pipeline: definition.name, stage });
-        slots.release(key);
+        slots.release(slot, integration);
         this.#grantSoon();
         const next = this.#startsAfter.get(taskId);
         this.#startsAfter.delete(taskId);
@@ -208,13 +202,12 @@ export class StageHost {
 
   #awaitSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
     if (this.#draining) return;
-    const key = slotKey(definition, stage);
     const waiter: SlotWaiter = {
       spec: definition.stage(stage),
-      key,
-      onGranted: () => {
+      key: slotKey(definition, stage),
+      onGranted: (slot) => {
         this.#waiters.delete(taskId);
-        this.#reserve(key, 1);
+        this.#reserve(slot);
         this.#showSlots();
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });
       },
@@ -265,16 +258,25 @@ export class StageHost {
     };
   }
 
-  /** Notes a slot that is taken and not used yet (1), or is used or given back now (-1). */
-  #reserve(key: string, by: 1 | -1): void {
-    this.#reserved.set(key, (this.#reserved.get(key) ?? 0) + by);
+  /** Notes a slot that is taken and not used yet. */
+  #reserve(slot: Slot): void {
+    const known = this.#reserved.get(slot.key);
+    if (known === undefined) this.#reserved.set(slot.key, [slot]);
+    else known.push(slot);
+  }
+
+  /** A reserved slot, which is used or given back now. Those of one key are alike: which task it was taken for does not matter. */
+  #useReserved(key: string): Slot {
+    const slot = this.#reserved.get(key)?.shift();
+    assert(slot !== undefined, () => `shard ${this.#shard}: no slot is reserved for ${key}`);
+    return slot;
   }
 
   /** After this turn: a task that goes on to its next stage takes the slot over before those who wait. */
   #grantSoon(): void {
     this.#showSlots();
-    const { slots, runner } = this.#deps;
-    if (slots.waiting > 0) slots.grantSoon(runner.clock);
+    const { slots } = this.#deps;
+    if (slots.waiting > 0) slots.grantSoon();
   }
 
   #showSlots(): void {

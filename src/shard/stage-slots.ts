@@ -1,29 +1,50 @@
+import type { BreakerOutcome } from '../core/circuit-breaker.ts';
+import type { EngineConfig } from '../core/config.ts';
 import type { StageSpec } from '../pipeline/definition.ts';
-import type { Clock } from '../ports/clock.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { PortBreakers, PortPass } from './port-breakers.ts';
+
+/** What slots are counted and given out by. */
+export interface StageSlotsDeps {
+  /** `maxRunningStages` is the most slots that are taken at one time, over all stages. */
+  readonly config: Pick<EngineConfig, 'maxRunningStages'>;
+  readonly breakers: PortBreakers;
+  readonly clock: Clock;
+}
+
+/** A slot that is taken, with the leave of the stage's port; given back once. */
+export interface Slot {
+  /** `<pipeline>/<stage>`: what the stage's own limit counts. */
+  readonly key: string;
+  /** Null when the stage names no port. */
+  readonly pass: PortPass | null;
+}
 
 /** Someone who waits for a slot. */
 export interface SlotWaiter {
   readonly spec: StageSpec;
-  /** `<pipeline>/<stage>`: what the stage's own limit counts. */
+  /** Its {@link Slot.key}. */
   readonly key: string;
   /** Called once, when the slot is taken for this waiter; its taker gives it back. */
-  readonly onGranted: () => void;
+  readonly onGranted: (slot: Slot) => void;
 }
 
 /**
- * Concurrency slots of one node, shared by its shards: a limit over all drivers, and one a stage. First come, first served
- * within what the limits allow: a stage at its limit holds up nobody behind it.
+ * Concurrency slots of one node, shared by its shards: a limit over all drivers, and one a stage; and the leave of the stage's
+ * port. First come, first served within what these allow: a stage at its limit, or whose port fails, holds up nobody behind it.
  */
 export class StageSlots {
-  readonly #maxRunning: number;
+  readonly #deps: StageSlotsDeps;
   readonly #runningByKey = new Map<string, number>();
   readonly #waitingByKey = new Map<string, Set<SlotWaiter>>();
   #grantScheduled = false;
+  /** Wakes those who wait for a port, when its open time is over. */
+  #portTimer: TimerHandle | null = null;
   #running = 0;
   #waiting = 0;
 
-  constructor(maxRunning: number) {
-    this.#maxRunning = maxRunning;
+  constructor(deps: StageSlotsDeps) {
+    this.#deps = deps;
   }
 
   get running(): number {
@@ -45,22 +66,24 @@ export class StageSlots {
     return true;
   }
 
-  /** Whether a slot of the stage is free now. */
+  /** Whether a slot of the stage is free now, and its port lets it pass. */
   isFree(key: string, spec: StageSpec): boolean {
-    if (this.#running >= this.#maxRunning) return false;
-    return spec.concurrency === null || (this.#runningByKey.get(key) ?? 0) < spec.concurrency;
+    if (this.#running >= this.#deps.config.maxRunningStages || !this.#isWithinLimit(key, spec)) return false;
+    return spec.port === null || this.#deps.breakers.mayPass(spec.port);
   }
 
   /** Takes a slot that {@link isFree} said is free. */
-  take(key: string): void {
+  take(key: string, spec: StageSpec): Slot {
     this.#running += 1;
     this.#runningByKey.set(key, (this.#runningByKey.get(key) ?? 0) + 1);
+    return { key, pass: spec.port === null ? null : this.#deps.breakers.pass(spec.port) };
   }
 
-  /** Gives a slot back; {@link grant} hands it on. */
-  release(key: string): void {
+  /** Gives a slot back, with what its attempt says of the port: nothing, when none was made; {@link grant} hands it on. */
+  release({ key, pass }: Slot, outcome: BreakerOutcome): void {
     this.#running -= 1;
     this.#runningByKey.set(key, (this.#runningByKey.get(key) ?? 1) - 1);
+    if (pass !== null) this.#deps.breakers.end(pass, outcome);
   }
 
   /** Stands in line; granted at the next {@link grant}. */
@@ -76,14 +99,16 @@ export class StageSlots {
 
   /** Leaves the line; nothing happens when it was granted already. */
   leave(waiter: SlotWaiter): void {
-    if (this.#waitingByKey.get(waiter.key)?.delete(waiter) === true) this.#waiting -= 1;
+    if (this.#waitingByKey.get(waiter.key)?.delete(waiter) !== true) return;
+    this.#waiting -= 1;
+    if (this.#waiting === 0) this.#stopPortTimer();
   }
 
   /** {@link grant} at the end of this turn, once however often it is asked. */
-  grantSoon(clock: Clock): void {
+  grantSoon(): void {
     if (this.#grantScheduled) return;
     this.#grantScheduled = true;
-    clock.defer(() => {
+    this.#deps.clock.defer(() => {
       this.#grantScheduled = false;
       this.grant();
     });
@@ -96,15 +121,38 @@ export class StageSlots {
   grant(): void {
     // A line that was served goes to the end of this very iteration.
     for (const [key, line] of this.#waitingByKey) {
-      if (this.#running >= this.#maxRunning) return;
+      // The next release grants, ports or not.
+      if (this.#running >= this.#deps.config.maxRunningStages) return;
       const [waiter] = line;
       if (waiter !== undefined && !this.isFree(key, waiter.spec)) continue;
       this.#waitingByKey.delete(key);
       if (waiter === undefined) continue;
       this.#waitingByKey.set(key, line);
       this.leave(waiter);
-      this.take(key);
-      waiter.onGranted();
+      waiter.onGranted(this.take(key, waiter.spec));
     }
+    this.#awaitPorts();
+  }
+
+  #isWithinLimit(key: string, spec: StageSpec): boolean {
+    return spec.concurrency === null || (this.#runningByKey.get(key) ?? 0) < spec.concurrency;
+  }
+
+  /** Grants again when the first port that holds up a line may be tried. A probe that runs needs no timer: its end grants. */
+  #awaitPorts(): void {
+    this.#stopPortTimer();
+    let soonestMs = Infinity;
+    for (const [key, line] of this.#waitingByKey) {
+      const [first] = line;
+      if (first === undefined || first.spec.port === null || !this.#isWithinLimit(key, first.spec)) continue;
+      soonestMs = Math.min(soonestMs, this.#deps.breakers.closedOffMs(first.spec.port));
+    }
+    if (soonestMs === Infinity) return;
+    this.#portTimer = this.#deps.clock.setTimer(soonestMs, () => this.grant());
+  }
+
+  #stopPortTimer(): void {
+    this.#portTimer?.cancel();
+    this.#portTimer = null;
   }
 }

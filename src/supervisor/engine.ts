@@ -15,6 +15,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Random } from '../ports/random.ts';
 import type { SnapshotStore } from '../ports/snapshots.ts';
+import { PortBreakers } from '../shard/port-breakers.ts';
 import { ShardMetrics } from '../shard/shard-metrics.ts';
 import { Shard } from '../shard/shard.ts';
 import { StageSlots } from '../shard/stage-slots.ts';
@@ -96,7 +97,7 @@ export class Engine {
     this.#deps = deps;
     this.#incarnation = deps.random.id();
     this.#metrics = new ShardMetrics(deps.metrics);
-    this.#slots = new StageSlots(deps.config.maxRunningStages);
+    this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
     this.#lease = new NodeLeaseKeeper(
       {
         ...deps,
