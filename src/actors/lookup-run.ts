@@ -23,6 +23,7 @@ export async function runLookup(
   const { spec, taskId, attempt } = job;
   for (let asked = 1; asked <= spec.retry.maxAttempts; asked += 1) {
     const answer = await ask(job, deps, signal).catch((thrown: unknown) => {
+      if (signal.aborted) return null; // Nobody waits for it: that is no failure.
       // As a failure record, not as the error: what a driver throws may throw again when a logger reads it.
       const failure = classifyThrown(thrown, spec);
       deps.logger.warn({ taskId, stage: spec.name, asked, failure }, 'a lookup failed');

@@ -105,7 +105,10 @@ interface Range {
 
 const day = 24 * 3_600_000;
 
-/** Allowed range of each numeric setting; all are whole numbers. */
+/**
+ * Allowed range of each numeric setting; all are whole numbers. The most of `dedupWindowSize` and `maxCheckpoints` keeps a task's
+ * snapshot under the smallest message limit in use (`inline-budget.ts`).
+ */
 export const configRanges: {
   readonly [Name in keyof EngineConfig as EngineConfig[Name] extends number ? Name : never]: Range;
 } = {
@@ -114,7 +117,7 @@ export const configRanges: {
   leaseTtlMs: { least: 2_000, most: 3_600_000 },
   leaseRenewMs: { least: 100, most: 1_200_000 },
   mailboxCapacity: { least: 1, most: 65_536 },
-  dedupWindowSize: { least: 1, most: 1_024 },
+  dedupWindowSize: { least: 1, most: 256 },
   maxPendingRecords: { least: 1, most: 1_000_000 },
   maxWaitingMessages: { least: 1, most: 1_000_000 },
   maxRunningStages: { least: 1, most: 100_000 },
@@ -123,7 +126,7 @@ export const configRanges: {
   breakerMaxOpenMs: { least: 1, most: day },
   abortGraceMs: { least: 0, most: 600_000 },
   maxInterruptions: { least: 0, most: 1_000 },
-  maxCheckpoints: { least: 1, most: 10_000 },
+  maxCheckpoints: { least: 1, most: 512 },
   actorRestartIntensity: { least: 0, most: 1_000 },
   actorRestartPeriodMs: { least: 1, most: day },
   inlinePayloadBytes: { least: 256, most: 512 * 1024 },
@@ -171,10 +174,11 @@ export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): 
   if (config.breakerOpenMs > config.breakerMaxOpenMs) {
     throw invalid('breakerOpenMs', `at most breakerMaxOpenMs (${config.breakerMaxOpenMs})`, config.breakerOpenMs);
   }
-  if (config.inlinePayloadBytes * 2 > config.maxCommitBytes) {
+  // A value may take more than twice the bytes of its JSON in a record, and the record has other parts.
+  if (config.inlinePayloadBytes * 3 > config.maxCommitBytes) {
     throw invalid(
       'inlinePayloadBytes',
-      `at most half of maxCommitBytes (${config.maxCommitBytes})`,
+      `at most a third of maxCommitBytes (${config.maxCommitBytes})`,
       config.inlinePayloadBytes,
     );
   }

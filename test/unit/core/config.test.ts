@@ -66,7 +66,8 @@ describe('resolveConfig', () => {
     ['replicas', { replicas: 4 }],
     ['leaseTtlMs', { leaseTtlMs: 20_500 }],
     ['leaseRenewMs', { leaseTtlMs: 15_000, leaseRenewMs: 5_001 }],
-    ['inlinePayloadBytes', { inlinePayloadBytes: 64 * 1_024, maxCommitBytes: 100 * 1_024 }],
+    ['inlinePayloadBytes', { inlinePayloadBytes: 64 * 1_024, maxCommitBytes: 190 * 1_024 }],
+    ['breakerOpenMs', { breakerOpenMs: 501, breakerMaxOpenMs: 500 }],
     ['inlinePayloadBytes', { inlinePayloadBytes: 4_096, maxPayloadBytes: 2_048 }],
   ])('CONFIG_INVALID names %s for %o', (field, settings) => {
     expect(() => resolveConfig(settings)).toThrow(invalidField(field));
@@ -74,9 +75,10 @@ describe('resolveConfig', () => {
 
   it('a relation between two settings may hold exactly', () => {
     expect(resolveConfig({ leaseTtlMs: 15_000, leaseRenewMs: 5_000 })).toMatchObject({ leaseRenewMs: 5_000 });
-    expect(resolveConfig({ inlinePayloadBytes: 2_048, maxCommitBytes: 4_096 })).toMatchObject({
-      maxCommitBytes: 4_096,
+    expect(resolveConfig({ inlinePayloadBytes: 2_048, maxCommitBytes: 6_144 })).toMatchObject({
+      maxCommitBytes: 6_144,
     });
+    expect(resolveConfig({ breakerOpenMs: 500, breakerMaxOpenMs: 500 })).toMatchObject({ breakerMaxOpenMs: 500 });
   });
 
   it('CONFIG_INVALID for a setting that does not exist, with those that do', () => {

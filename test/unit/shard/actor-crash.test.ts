@@ -1,35 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
 import type { EngineConfig } from '../../../src/core/config.ts';
-import type { PipelineDefinition } from '../../../src/pipeline/definition.ts';
+import { Bug } from '../../support/bug.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
 import { aPipeline } from '../../support/shard-kit.ts';
 import { outcomeOf, ShardWorld } from '../../support/shard-world.ts';
-
-/** A bug in the middle of our decisions: the definition throws when it is asked for the stage, so often. */
-class Bug {
-  readonly stage: string;
-  left = 0;
-  crashes = 0;
-
-  constructor(stage: string) {
-    this.stage = stage;
-  }
-
-  in(definition: PipelineDefinition): PipelineDefinition {
-    return {
-      ...definition,
-      stage: (name) => {
-        if (name === this.stage && this.left > 0) {
-          this.left -= 1;
-          this.crashes += 1;
-          throw new TypeError('a bug');
-        }
-        return definition.stage(name);
-      },
-    };
-  }
-}
 
 async function buggy(stage: string, config: Partial<EngineConfig> = {}) {
   const bug = new Bug(stage);
