@@ -23,7 +23,7 @@ export async function startBenchServer(sync: 'default' | 'always'): Promise<Benc
   const config = join(folder, 'nats.conf');
   writeFileSync(
     config,
-    `listen: "127.0.0.1:${port}"\nhttp: "127.0.0.1:${monitorPort}"\njetstream { store_dir: "${folder}" ${syncLine} }\n`,
+    `listen: "127.0.0.1:${port}"\nhttp: "127.0.0.1:${monitorPort}"\njetstream {\n  store_dir: "${folder}"\n  ${syncLine}\n}\n`,
   );
   const child = spawn(binary.path, ['-c', config], { stdio: 'ignore' });
   await untilHealthy(`http://127.0.0.1:${monitorPort}`, child);

@@ -12,7 +12,8 @@ export function viewOf(
     readonly definition: PipelineDefinition;
     readonly shard: ShardId;
     readonly owner: { readonly node: NodeId; readonly epoch: Epoch } | null;
-    readonly includePayloads: boolean;
+    /** `outputs`: what a caller that waits for the result needs. */
+    readonly payloads: 'none' | 'outputs' | 'all';
   },
 ): TaskView {
   const { status, stage } = positionOf(state.machine.value);
@@ -40,7 +41,8 @@ export function viewOf(
     })),
     legalCommands: legalCommands(context.definition, state.machine.value, state.machine.control),
     owner: context.owner,
-    ...(context.includePayloads ? { input: shown(state.input), outputs: mapValues(state.outputs, shown) } : {}),
+    ...(context.payloads === 'all' ? { input: shown(state.input) } : {}),
+    ...(context.payloads === 'none' ? {} : { outputs: mapValues(state.outputs, shown) }),
   };
 }
 

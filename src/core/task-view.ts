@@ -67,7 +67,7 @@ export interface TaskView {
   /** The commands that the task accepts now. */
   readonly legalCommands: readonly TaskCommandName[];
   readonly owner: { readonly node: NodeId; readonly epoch: Epoch } | null;
-  /** Results of the completed stages; a value over the inline limit is a reference. Left out of lists. */
+  /** Results of the completed stages; a value over the inline limit is a reference. In an answer to `task.result`, or when asked for. */
   readonly outputs?: Readonly<Record<string, PayloadView>>;
   readonly input?: PayloadView;
 }

@@ -124,14 +124,14 @@ export class ActorHost {
   /** The committed state of every task in memory. */
   committedViews(): TaskView[] {
     const views: TaskView[] = [];
-    for (const { committed } of this.#actors.values()) if (committed !== null) views.push(this.view(committed, false));
+    for (const { committed } of this.#actors.values()) if (committed !== null) views.push(this.view(committed, 'none'));
     return views;
   }
 
   /** A task as it is shown outside. */
-  view(state: TaskState, includePayloads: boolean): TaskView {
+  view(state: TaskState, payloads: 'none' | 'outputs' | 'all'): TaskView {
     const { node, epoch, shard } = this.#owner;
-    return viewOf(state, { definition: this.#definitionOf(state), shard, owner: { node, epoch }, includePayloads });
+    return viewOf(state, { definition: this.#definitionOf(state), shard, owner: { node, epoch }, payloads });
   }
 
   /**
@@ -297,7 +297,7 @@ export class ActorHost {
       if (reply !== null && respond !== null && this.#unanswered.delete(respond)) respond(reply);
       if (endedStatuses.includes(positionOf(state.machine.value).status)) {
         if (isFinished(state)) this.#deps.finished.add(state);
-        this.#deps.waiters.settle(actor.taskId, () => ({ kind: 'ended', task: this.view(state, true) }));
+        this.#deps.waiters.settle(actor.taskId, () => ({ kind: 'ended', task: this.view(state, 'outputs') }));
       }
       this.#forgetIfDone(actor);
       this.#resumeHeldBack();
@@ -369,10 +369,10 @@ export class ActorHost {
       });
     }
     if (query.type === 'task.get') {
-      return respond({ kind: 'task', task: this.view(committed, query.includePayloads === true) });
+      return respond({ kind: 'task', task: this.view(committed, query.includePayloads === true ? 'all' : 'none') });
     }
     if (endedStatuses.includes(positionOf(committed.machine.value).status)) {
-      return respond({ kind: 'ended', task: this.view(committed, true) });
+      return respond({ kind: 'ended', task: this.view(committed, 'outputs') });
     }
     const waitMs = Math.min(query.waitMs, this.#deps.config.maxResultWaitMs);
     const pending = (): Reply => ({

@@ -332,7 +332,7 @@ export class Shard {
     const found = await this.#deps.snapshots.findFinished(this.owner.shard, ids);
     const written = [...found].flatMap(([taskId, bytes]) => {
       try {
-        return [this.#host.view(decodeSnapshot(taskId, bytes, this.#deps.registry), false)];
+        return [this.#host.view(decodeSnapshot(taskId, bytes, this.#deps.registry), 'none')];
       } catch (thrown) {
         // One task of a version that this node has no more must not hide all others.
         this.#deps.logger.warn(
@@ -342,7 +342,7 @@ export class Shard {
         return [];
       }
     });
-    return [...written, ...this.#finished.unwrittenStates().map((state) => this.#host.view(state, false))];
+    return [...written, ...this.#finished.unwrittenStates().map((state) => this.#host.view(state, 'none'))];
   }
 
   /** Called by whatever first finds out that this owner may write no more. */
