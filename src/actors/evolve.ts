@@ -65,6 +65,9 @@ function diverged(record: TaskRecord, what: string): EngineError {
   );
 }
 
+/** A state that is being made: its maker's own until it is given out, so it is changed in place and copied once. */
+type Draft = { -readonly [Name in keyof TaskState]: TaskState[Name] };
+
 function fold(
   input: {
     readonly taskId: TaskId;
@@ -76,54 +79,64 @@ function fold(
   machine: MachineState,
 ): TaskState {
   const { state, event, at } = input;
-  const base = state === null ? created(input, machine) : { ...state, machine, seq: state.seq + 1, updatedAt: at };
-  const next = remember(base, event, input.dedupWindowSize);
+  const draft: Draft =
+    state === null ? created(input, machine) : { ...state, machine, seq: state.seq + 1, updatedAt: at };
+  remember(draft, event, input.dedupWindowSize);
   switch (event.type) {
     case 'task.submitted':
-      return enter(next, event, at);
+      enter(draft, event, at);
+      break;
     case 'stage.started':
-      return withStage(next, event.stage, (progress) => startedAt(progress, at));
+      changeStage(draft, event.stage, (progress) => startedAt(progress, at));
+      break;
     case 'stage.checkpointed':
-      return { ...next, checkpoints: { ...next.checkpoints, [event.name]: event.value } };
+      draft.checkpoints = { ...draft.checkpoints, [event.name]: event.value };
+      break;
     case 'stage.completed':
-      return leave(next, event.stage, event, at);
+      leave(draft, event.stage, event, at);
+      break;
     case 'stage.failed':
-      return endIfDead(
-        {
-          ...withStage(next, event.stage, (progress) => ({ ...progress, status: statusNow(next) })),
-          failure: event.failure,
-        },
-        at,
-      );
+      changeStage(draft, event.stage, (progress) => ({ ...progress, status: statusNow(draft) }));
+      draft.failure = event.failure;
+      endIfDead(draft, at);
+      break;
     case 'retry.due':
-      return withStage(next, event.stage, (progress) =>
+      changeStage(draft, event.stage, (progress) =>
         event.start ? startedAt(progress, at) : { ...progress, status: 'queued' },
       );
+      break;
     case 'task.paused':
     case 'task.resumed':
-      return withCurrentStage(next, (progress) => ({ ...progress, status: statusNow(next) }));
+      changeCurrentStage(draft, (progress) => ({ ...progress, status: statusNow(draft) }));
+      break;
     case 'task.canceled':
-      return { ...endStage(next, stageBefore(input), 'canceled', at), endedAt: at };
+      changeStage(draft, stageBefore(input), (progress) => ({ ...progress, status: 'canceled', endedAt: at }));
+      draft.endedAt = at;
+      break;
     case 'task.redriven':
-      return {
-        ...withCurrentStage(next, (progress) => ({ ...progress, status: statusNow(next), endedAt: null })),
-        endedAt: null,
-      };
+      changeCurrentStage(draft, (progress) => ({ ...progress, status: statusNow(draft), endedAt: null }));
+      draft.endedAt = null;
+      break;
     case 'outcome.resolved':
-      return resolved(next, event, at);
+      resolve(draft, event, at);
+      break;
     case 'owner.changed':
-      return interrupted(next, event, at);
+      interrupt(draft, event, at);
+      break;
     case 'task.quarantined':
-      return endIfDead({ ...next, failure: event.failure }, at);
+      draft.failure = event.failure;
+      endIfDead(draft, at);
+      break;
     default:
       return unreachable(event);
   }
+  return draft;
 }
 
 function created(
   input: { readonly taskId: TaskId; readonly event: TaskEvent; readonly at: Millis },
   machine: MachineState,
-): TaskState {
+): Draft {
   const { taskId, event, at } = input;
   assert(event.type === 'task.submitted', () => `task ${taskId}: its first record is ${event.type}`);
   return {
@@ -135,7 +148,7 @@ function created(
     input: event.input,
     inputHash: event.inputHash,
     outputs: {},
-    checkpoints: {},
+    checkpoints: noPayloads,
     commands: [],
     stages: [],
     failure: null,
@@ -144,6 +157,8 @@ function created(
     endedAt: null,
   };
 }
+
+const noPayloads: TaskState['checkpoints'] = Object.freeze({});
 
 const commandNames = {
   'task.submitted': 'submit',
@@ -154,88 +169,92 @@ const commandNames = {
   'outcome.resolved': 'resolve',
 } as const;
 
-function remember(state: TaskState, event: TaskEvent, dedupWindowSize: number): TaskState {
+function remember(draft: Draft, event: TaskEvent, dedupWindowSize: number): void {
   const origin: CommandOrigin | undefined = 'origin' in event ? event.origin : undefined;
-  if (origin === undefined || !(event.type in commandNames)) return state;
+  if (origin === undefined || !(event.type in commandNames)) return;
   const command: RecordedCommand = {
     commandId: origin.commandId,
     name: commandNames[event.type as keyof typeof commandNames],
-    to: state.machine.value,
+    to: draft.machine.value,
   };
-  return { ...state, commands: [...state.commands, command].slice(-dedupWindowSize) };
+  draft.commands = [...draft.commands, command].slice(-dedupWindowSize);
 }
 
 /** The task arrives at the stage after a continuation: skipped ones are noted, its last checkpoints and failure are dropped. */
-function enter(state: TaskState, continuation: Continuation, at: Millis): TaskState {
-  const skipped = continuation.skipped.map(({ stage }): StageProgress => ({
-    stage,
-    status: 'skipped',
-    attempts: 0,
-    interruptions: 0,
-    startedAt: null,
-    endedAt: at,
-  }));
-  const { next, start } = continuation;
-  if (next === null) {
-    return { ...state, stages: [...state.stages, ...skipped], checkpoints: {}, failure: null, endedAt: at };
+function enter(draft: Draft, continuation: Continuation, at: Millis): void {
+  const stages = [...draft.stages];
+  for (const { stage } of continuation.skipped) {
+    stages.push({ stage, status: 'skipped', attempts: 0, interruptions: 0, startedAt: null, endedAt: at });
   }
-  const entered: StageProgress = {
-    stage: next,
-    status: statusNow(state),
-    attempts: start ? 1 : 0,
-    interruptions: 0,
-    startedAt: start ? at : null,
-    endedAt: null,
-  };
-  return { ...state, stages: [...state.stages, ...skipped, entered], checkpoints: {}, failure: null };
+  const { next } = continuation;
+  const status = statusNow(draft);
+  if (next === null) {
+    draft.endedAt = at;
+  } else {
+    // A held task does not start its next stage, whatever was offered.
+    const starts = continuation.start && status !== 'held';
+    const startedAtEntry = starts ? at : null;
+    stages.push({
+      stage: next,
+      status,
+      attempts: starts ? 1 : 0,
+      interruptions: 0,
+      startedAt: startedAtEntry,
+      endedAt: null,
+    });
+  }
+  draft.stages = stages;
+  draft.checkpoints = noPayloads;
+  draft.failure = null;
 }
 
 function leave(
-  state: TaskState,
+  draft: Draft,
   stage: StageName,
   result: Continuation & { readonly output: TaskState['input'] },
   at: Millis,
-): TaskState {
-  const ended = endStage(state, stage, 'completed', at);
-  // A held task does not start its next stage, whatever was offered.
-  const continuation =
-    result.start && positionOf(state.machine.value).status === 'held' ? { ...result, start: false } : result;
-  return enter({ ...ended, outputs: { ...state.outputs, [stage]: result.output } }, continuation, at);
+): void {
+  changeStage(draft, stage, (progress) => ({ ...progress, status: 'completed', endedAt: at }));
+  draft.outputs = { ...draft.outputs, [stage]: result.output };
+  enter(draft, result, at);
 }
 
-function resolved(state: TaskState, event: Extract<TaskEvent, { type: 'outcome.resolved' }>, at: Millis): TaskState {
+function resolve(draft: Draft, event: Extract<TaskEvent, { type: 'outcome.resolved' }>, at: Millis): void {
   const { stage, resolution } = event;
   switch (resolution.kind) {
     case 'completed':
-      return leave(state, stage, resolution, at);
+      leave(draft, stage, resolution, at);
+      break;
     case 'notDone':
     case 'unknown':
-      return withStage(state, stage, (progress) => ({ ...progress, status: statusNow(state) }));
+      changeStage(draft, stage, (progress) => ({ ...progress, status: statusNow(draft) }));
+      break;
     case 'failed':
-      return endIfDead({ ...state, failure: resolution.failure }, at);
+      draft.failure = resolution.failure;
+      endIfDead(draft, at);
+      break;
     default:
-      return unreachable(resolution);
+      unreachable(resolution);
   }
 }
 
-function interrupted(state: TaskState, event: Extract<TaskEvent, { type: 'owner.changed' }>, at: Millis): TaskState {
+function interrupt(draft: Draft, event: Extract<TaskEvent, { type: 'owner.changed' }>, at: Millis): void {
   const { stage, decision } = event;
-  const counted = withStage(state, stage, (progress) => ({
+  changeStage(draft, stage, (progress) => ({
     ...progress,
-    status: statusNow(state),
+    status: statusNow(draft),
     interruptions: progress.interruptions + 1,
   }));
-  return decision.kind === 'deadLetter' ? endIfDead({ ...counted, failure: decision.failure }, at) : counted;
+  if (decision.kind !== 'deadLetter') return;
+  draft.failure = decision.failure;
+  endIfDead(draft, at);
 }
 
-function endIfDead(state: TaskState, at: Millis): TaskState {
-  const { status, stage } = positionOf(state.machine.value);
-  if (status !== 'deadLettered' || stage === null) return state;
-  return { ...endStage(state, stage, 'failed', at), endedAt: at };
-}
-
-function endStage(state: TaskState, stage: StageName, status: StageProgress['status'], at: Millis): TaskState {
-  return withStage(state, stage, (progress) => ({ ...progress, status, endedAt: at }));
+function endIfDead(draft: Draft, at: Millis): void {
+  const { status, stage } = positionOf(draft.machine.value);
+  if (status !== 'deadLettered' || stage === null) return;
+  changeStage(draft, stage, (progress) => ({ ...progress, status: 'failed', endedAt: at }));
+  draft.endedAt = at;
 }
 
 function startedAt(progress: StageProgress, at: Millis): StageProgress {
@@ -243,7 +262,7 @@ function startedAt(progress: StageProgress, at: Millis): StageProgress {
 }
 
 /** The stage's word for where the task is now. */
-function statusNow(state: TaskState): StageProgress['status'] {
+function statusNow(state: Draft): StageProgress['status'] {
   const { status } = positionOf(state.machine.value);
   return status === 'deadLettered' ? 'failed' : status;
 }
@@ -254,18 +273,18 @@ function stageBefore(input: { readonly state: TaskState | null; readonly taskId:
   return stage;
 }
 
-function withCurrentStage(state: TaskState, change: (progress: StageProgress) => StageProgress): TaskState {
-  const { stage } = positionOf(state.machine.value);
-  return stage === null ? state : withStage(state, stage, change);
+function changeCurrentStage(draft: Draft, change: (progress: StageProgress) => StageProgress): void {
+  const { stage } = positionOf(draft.machine.value);
+  if (stage !== null) changeStage(draft, stage, change);
 }
 
-function withStage(state: TaskState, stage: StageName, change: (progress: StageProgress) => StageProgress): TaskState {
+function changeStage(draft: Draft, stage: StageName, change: (progress: StageProgress) => StageProgress): void {
   // The current stage is the last one: a task goes through its stages in order.
-  const last = state.stages.length - 1;
-  const progress = state.stages[last];
+  const last = draft.stages.length - 1;
+  const progress = draft.stages[last];
   assert(
     progress?.stage === stage,
-    () => `task ${state.taskId}: stage ${stage} is not its last, ${String(progress?.stage)}`,
+    () => `task ${draft.taskId}: stage ${stage} is not its last, ${String(progress?.stage)}`,
   );
-  return { ...state, stages: [...state.stages.slice(0, last), change(progress)] };
+  draft.stages = draft.stages.with(last, change(progress));
 }
