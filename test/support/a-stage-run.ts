@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { z } from 'zod';
 import { PayloadStore } from '../../src/actors/payload-store.ts';
 import { StageRun, type StageJob, type StageRunnerDeps } from '../../src/actors/stage-runner.ts';
+import type { BreakerOutcome } from '../../src/core/circuit-breaker.ts';
 import type { Epoch, Sequence, ShardId, TaskId } from '../../src/core/ids.ts';
 import type { Outcome } from '../../src/core/messages.ts';
 import type { Payload } from '../../src/core/records.ts';
@@ -44,6 +45,8 @@ export class RunInTest {
   readonly logger = new MemoryLogger();
   readonly outcomes: Outcome[] = [];
   readonly ends: ('settled' | 'abandoned')[] = [];
+  /** What each end says of the integration. */
+  readonly integrations: BreakerOutcome[] = [];
   readonly blobs: MemoryBlobStore;
   readonly deps: StageRunnerDeps;
   readonly job: StageJob;
@@ -83,8 +86,9 @@ export class RunInTest {
           this.run.checkpointCommitted(outcome.name);
         }
       },
-      onEnd: (end) => {
+      onEnd: (end, integration) => {
         this.ends.push(end);
+        this.integrations.push(integration);
       },
     });
     return this;

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   breakerDefaults,
+  breakerOutcomeOf,
   closedBreaker,
   ended,
   mayPass,
@@ -16,6 +17,22 @@ function fail(state: BreakerState, times: number, nowMs = 0): BreakerState {
   for (let count = 0; count < times; count += 1) next = ended(policy, next, 'failed', nowMs);
   return next;
 }
+
+describe('what a failure says of its integration', () => {
+  it.each([
+    ['retryable', 'failed'],
+    ['rateLimited', 'failed'],
+    ['timeout', 'failed'],
+    ['heartbeatTimeout', 'failed'],
+    ['unexpected', 'failed'],
+    ['fatal', 'succeeded'],
+    ['contract', 'succeeded'],
+    ['interrupted', 'unknown'],
+    ['poison', 'unknown'],
+  ] as const)('R-FAIL-2: of class %s is that it has %s', (failureClass, outcome) => {
+    expect(breakerOutcomeOf(failureClass)).toBe(outcome);
+  });
+});
 
 describe('a circuit breaker', () => {
   it('R-FAIL-2: opens after the threshold of failures in a row and lets nothing pass until its time is over', () => {

@@ -68,6 +68,7 @@ describe('a fingerprint', () => {
 
   it('is the same whatever decides when a stage runs, how it is written, or what code does it', () => {
     expect(fingerprint({ concurrency: 2 })).toBe(fingerprint());
+    expect(fingerprint({ port: 'board' })).toBe(fingerprint());
     expect(fingerprint({ effect: 'idempotent' })).toBe(fingerprint());
     expect(fingerprint({ driver: { execute: () => 2 } })).toBe(fingerprint());
     expect(fingerprint({ retry: { retryOn: ['retryable', 'timeout'], maxAttempts: 3 } })).toBe(fingerprint());

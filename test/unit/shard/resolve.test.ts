@@ -103,6 +103,21 @@ describe('a resolve with an output', () => {
     expect(await resolutions()).toBe(1);
   });
 
+  it('R-IDEM-2: repeated with its id when the task is unknown once more settles nothing, whatever its output', async () => {
+    const { world, engine, checked, resolve, resolutions } = await parked();
+    await world.answer(resolve({ kind: 'notDone' }));
+    await world.untilState('a', 'publish.running');
+    await world.test.run(engine.abandon());
+    await world.test.run(world.engine('node-1').start());
+    await world.untilState('a', 'publish.unknown');
+    const first = { kind: 'done', taskId: 'a', state: 'publish.queued', repeated: true };
+    expect(await world.answer(resolve({ kind: 'completed', output: 7 }))).toEqual(first);
+    expect(await world.answer(resolve(completed))).toEqual(first);
+    expect(checked).toEqual([]);
+    expect(await resolutions()).toBe(1);
+    await world.untilState('a', 'publish.unknown');
+  });
+
   it('R-IDEM-2 NOT_ALLOWED: in another state is refused without a look at its output', async () => {
     const { world, checked, resolve } = await parked();
     await world.answer(resolve(completed));
