@@ -36,7 +36,8 @@ export function idempotencyKeyOf(namespace: string, taskId: TaskId, stage: Stage
 /** The {@link StageContext} of one attempt. A class with lazy parts: most drivers use few of them, and one is made a stage. */
 export class AttemptContext implements StageContext {
   readonly #parts: StageContextParts;
-  readonly #running = new Map<string, Promise<unknown>>();
+  /** Null until the first checkpoint. */
+  #running: Map<string, Promise<unknown>> | null = null;
   #log: Logger | null = null;
 
   constructor(parts: StageContextParts) {
@@ -105,11 +106,12 @@ export class AttemptContext implements StageContext {
       );
     }
     // Two calls of one name are one sub-step: the second waits for the first.
-    const running = this.#running.get(name);
+    const running = this.#running?.get(name);
     if (running !== undefined) return running as Promise<Value>;
     const result = this.#checkpoint(name, fn);
+    this.#running ??= new Map();
     this.#running.set(name, result);
-    void result.catch(() => this.#running.delete(name)); // A failed sub-step may be tried again within the attempt.
+    void result.catch(() => this.#running?.delete(name)); // A failed sub-step may be tried again within the attempt.
     return result as Promise<Value>;
   };
 

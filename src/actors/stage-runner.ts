@@ -75,8 +75,9 @@ export class StageRun {
   #timeout: TimerHandle | null = null;
   #heartbeatTimer: TimerHandle | null = null;
   #lastHeartbeatMs = 0;
-  readonly #saving = new Map<string, { resolve: () => void; reject: (reason: Error) => void }>();
-  readonly #saved = new Map<string, JsonValue>();
+  /** Null until the driver makes its first checkpoint: most make none, and a run is made for every stage. */
+  #saving: Map<string, { resolve: () => void; reject: (reason: Error) => void }> | null = null;
+  #saved: Map<string, JsonValue> | null = null;
   /** The checkpoints that the stage has or is about to have. */
   readonly #checkpointNames: Set<string>;
   #driverPhase: 'uncalled' | 'called' | 'returned' = 'uncalled';
@@ -113,14 +114,14 @@ export class StageRun {
 
   /** The checkpoint of that name is committed: the driver goes on. */
   checkpointCommitted(name: string): void {
-    this.#saving.get(name)?.resolve();
-    this.#saving.delete(name);
+    this.#saving?.get(name)?.resolve();
+    this.#saving?.delete(name);
   }
 
   /** The checkpoint of that name was not taken, for the attempt is not current any more. */
   checkpointDropped(name: string): void {
-    this.#saving.get(name)?.reject(new EngineError('CANCELED', `attempt ${this.attempt} is not the current one`));
-    this.#saving.delete(name);
+    this.#saving?.get(name)?.reject(new EngineError('CANCELED', `attempt ${this.attempt} is not the current one`));
+    this.#saving?.delete(name);
   }
 
   #startTimers(): void {
@@ -156,8 +157,8 @@ export class StageRun {
     this.#phase = 'ending';
     this.#abortReason ??= reason;
     this.#abort?.abort(this.#abortReason);
-    for (const waiting of this.#saving.values()) waiting.reject(this.#abortReason);
-    this.#saving.clear();
+    for (const waiting of this.#saving?.values() ?? []) waiting.reject(this.#abortReason);
+    this.#saving?.clear();
     if (!wasRunning) return;
     this.#stopTimers();
     this.#timeout = this.#deps.clock.setTimer(this.#deps.config.abortGraceMs, () => {
@@ -248,7 +249,7 @@ export class StageRun {
         this.#lastHeartbeatMs = clock.monotonicMs();
       },
       recall: (name) => {
-        const saved = this.#saved.get(name);
+        const saved = this.#saved?.get(name);
         if (saved !== undefined) return saved;
         const payload = Object.hasOwn(checkpoints, name) ? checkpoints[name] : undefined;
         return payload === undefined ? undefined : payloads.unpack(payload);
@@ -271,12 +272,14 @@ export class StageRun {
     const packed = await this.#deps.payloads.packCheckpoint(taskId, `${spec.name}.${name}`, value);
     if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
     const committed = new Promise<void>((resolve, reject) => {
+      this.#saving ??= new Map();
       this.#saving.set(name, { resolve, reject });
     });
     this.#events.onOutcome({ type: 'checkpoint.reached', stage: spec.name, attempt, name, value: packed });
     await committed;
     // What a later attempt will get, not the driver's own object.
     const kept = 'json' in packed ? packed.json : parseFrozen(JSON.stringify(value));
+    this.#saved ??= new Map();
     this.#saved.set(name, kept);
     return kept;
   }

@@ -43,12 +43,17 @@ export class PrometheusMetrics implements Metrics {
 
   counter(definition: MetricDefinition): Counter {
     return this.#handleOf(definition, 'counter', (settings): Counter => {
-      const counter = new PrometheusCounter(settings);
+      const pending = new PendingSeries(definition);
+      void new PrometheusCounter({
+        ...settings,
+        collect() {
+          for (const { labels, value } of pending.take()) this.inc({ ...labels }, value);
+        },
+      });
       return {
-        add: (by = 1, labels = {}) => {
+        add: (by = 1, labels = noLabels) => {
           checkValue(definition, by, 0);
-          checkLabels(definition, labels);
-          counter.inc(labels, by);
+          pending.of(labels).value += by;
         },
       };
     });
@@ -56,12 +61,17 @@ export class PrometheusMetrics implements Metrics {
 
   gauge(definition: MetricDefinition): Gauge {
     return this.#handleOf(definition, 'gauge', (settings): Gauge => {
-      const gauge = new PrometheusGauge(settings);
+      const pending = new PendingSeries(definition);
+      void new PrometheusGauge({
+        ...settings,
+        collect() {
+          for (const { labels, value } of pending.take()) this.set({ ...labels }, value);
+        },
+      });
       return {
-        set: (value, labels = {}) => {
+        set: (value, labels = noLabels) => {
           checkValue(definition, value, -Infinity);
-          checkLabels(definition, labels);
-          gauge.set(labels, value);
+          pending.of(labels).value = value;
         },
       };
     });
@@ -112,6 +122,46 @@ export class PrometheusMetrics implements Metrics {
     });
     this.#families.set(definition.name, { kind, handle });
     return handle;
+  }
+}
+
+const noLabels: Labels = Object.freeze({});
+
+/**
+ * What was counted since the last scrape, by label values. The hot path adds a number here; prom-client, which makes an object and
+ * a hash of each call, hears of it only when somebody reads.
+ */
+class PendingSeries {
+  readonly #definition: MetricDefinition;
+  readonly #byKey = new Map<string, { readonly labels: Labels; value: number; isNew: boolean }>();
+
+  constructor(definition: MetricDefinition) {
+    this.#definition = definition;
+  }
+
+  /** The entry of those label values; the caller changes its value. */
+  of(labels: Labels): { value: number } {
+    let key = '';
+    for (const name of this.#definition.labels ?? []) key += `${labels[name]}\u0000`;
+    let entry = this.#byKey.get(key);
+    if (entry === undefined) {
+      checkLabels(this.#definition, labels);
+      entry = { labels: { ...labels }, value: 0, isNew: true };
+      this.#byKey.set(key, entry);
+    }
+    entry.isNew = true;
+    return entry;
+  }
+
+  /** What is new since the last call; counters start again at 0. */
+  *take(): Iterable<{ readonly labels: Labels; readonly value: number }> {
+    for (const entry of this.#byKey.values()) {
+      if (!entry.isNew) continue;
+      const { labels, value } = entry;
+      entry.isNew = false;
+      entry.value = 0;
+      yield { labels, value };
+    }
   }
 }
 
