@@ -25,19 +25,28 @@ export type Validation<Output> =
     };
 
 /**
- * What the schema says of the value. Never rejects: a schema that throws has refused the value, and its error is the issue.
+ * What the schema says of the value; a promise only when the schema answers with one. Never rejects: a schema that throws has
+ * refused the value, and its error is the issue.
  */
-export async function validateWith<Output>(
+export function validateWith<Output>(
   schema: StandardSchemaV1<unknown, Output>,
   value: unknown,
-): Promise<Validation<Output>> {
+): Validation<Output> | Promise<Validation<Output>> {
   try {
-    const result = await schema['~standard'].validate(value);
-    if (!result.issues) return { ok: true, value: result.value };
-    return { ok: false, issues: result.issues.slice(0, maximumIssues).map((issue) => describeIssue(issue)) };
+    const result = schema['~standard'].validate(value);
+    return result instanceof Promise ? result.then(readResult, refusedBy) : readResult(result);
   } catch (error) {
-    return { ok: false, issues: [describeIssue({ message: `the schema threw: ${asError(error).message}` })] };
+    return refusedBy(error);
   }
+}
+
+function readResult<Output>(result: StandardSchemaV1.Result<Output>): Validation<Output> {
+  if (!result.issues) return { ok: true, value: result.value };
+  return { ok: false, issues: result.issues.slice(0, maximumIssues).map((issue) => describeIssue(issue)) };
+}
+
+function refusedBy(error: unknown): { readonly ok: false; readonly issues: readonly ValidationIssue[] } {
+  return { ok: false, issues: [describeIssue({ message: `the schema threw: ${asError(error).message}` })] };
 }
 
 function describeIssue(issue: StandardSchemaV1.Issue): ValidationIssue {
