@@ -67,9 +67,11 @@ describe('the breaker of a port', () => {
     fail(3);
     await world.clock.advance(100);
     const probe = pass();
-    breakers.end(slow, 'failed');
     breakers.end(unused, 'unknown');
     expect(breakers.mayPass(board)).toBe(false);
+    breakers.end(slow, 'failed');
+    await world.clock.advance(1_000);
+    expect([breakers.mayPass(board), breakers.closedOffMs(board)]).toEqual([false, Infinity]);
     breakers.end(probe, 'failed');
     expect(breakers.closedOffMs(board)).toBe(200);
     breakers.end(slower, 'failed');
@@ -170,13 +172,13 @@ describe('the line of a stage whose port fails', () => {
     type Key = keyof typeof ports;
     const keys = Object.keys(ports) as Key[];
     const step = fc.record({
-      kind: fc.constantFrom('enter', 'wait', 'leave', 'fail', 'fail', 'fail', 'succeed', 'unused', 'pass'),
+      kind: fc.constantFrom('enter', 'enter', 'wait', 'wait', 'leave', 'fail', 'succeed', 'unused', 'pass'),
       key: fc.constantFrom(...keys),
       ms: fc.constantFrom(0, 1, 50, 100, 500),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 5 }), async (steps, most) => {
-        const world = new SlotWorld(most, policy);
+      fc.asyncProperty(fc.array(step, { maxLength: 120 }), fc.integer({ min: 1, max: 6 }), async (steps, most) => {
+        const world = new SlotWorld(most, { ...policy, breakerFailureThreshold: 1 });
         const { slots, breakers } = world;
         const held: { readonly slot: Slot; readonly isProbe: boolean }[] = [];
         const lines = new Map<Key, SlotWaiter[]>(keys.map((key) => [key, []]));
@@ -240,6 +242,7 @@ describe('the line of a stage whose port fails', () => {
           await world.clock.advance(policy.breakerMaxOpenMs);
         }
         expect([slots.waiting, slots.running]).toEqual([0, 0]);
+        await world.clock.advance(policy.breakerMaxOpenMs);
         expect([breakers.mayPass('mail' as PortName), breakers.mayPass(board)]).toEqual([true, true]);
         expect(world.clock.pendingTimers).toBe(0);
       }),
