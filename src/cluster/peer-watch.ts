@@ -9,8 +9,11 @@ import {
 } from './failure-detector.ts';
 import { memberKey, type MemberIdentity } from './membership.ts';
 
-/** What a heartbeat request came to. `refused`: nobody serves the peer's subject, or another incarnation does. */
-export type Heartbeat = 'answered' | 'refused' | 'timedOut';
+/**
+ * What a heartbeat request came to. `refused`: nobody serves the peer's subject, or another incarnation does. `cutOff`: the observer
+ * itself has no link.
+ */
+export type Heartbeat = 'answered' | 'refused' | 'timedOut' | 'cutOff';
 
 /** What {@link PeerWatch} asks of the outside. */
 export interface PeerWatchDeps {
