@@ -35,6 +35,7 @@ export { DeadLetterClient, type DeadLetterFilter, type RedriveOutcome } from './
 export type { CommandNote, SubmitIdentity, SubmitOutcome, Submitted } from './client/submission.ts';
 export { TaskFailedError } from './client/task-failed-error.ts';
 export { EngineError, type ErrorCode, type ErrorReport } from './core/errors.ts';
+export type { NodeStatus } from './core/node-messages.ts';
 export { deriveTaskId } from './core/task-id.ts';
 export type { TaskStatus, TaskView } from './core/task-view.ts';
 export type { PipelineEvent } from './projections/cloud-event.ts';
