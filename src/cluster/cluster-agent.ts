@@ -109,6 +109,11 @@ export class ClusterAgent {
     return this.#sawAll && this.#plan.acquire.every(({ shard }) => serving.has(shard)) && this.#wanted.length === 0;
   }
 
+  /** Whether the shard falls to this node, as far as it has seen. */
+  isForSelf(shard: ShardId): boolean {
+    return this.#picture === null || this.#picture.desired.get(shard) === this.#deps.own.lease.nodeId;
+  }
+
   /** A newer epoch has taken a shard of this node: perhaps a newer process of it, whose place it is then. */
   doubt(): void {
     this.#isDoubtful = true;

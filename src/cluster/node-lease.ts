@@ -54,7 +54,7 @@ export class NodeLeaseKeeper {
   }
 
   /** Changes what the lease says, and renews it at once. @returns whether it was renewed */
-  update(flags: Partial<Pick<NodeLease, 'draining' | 'cordoned'>>): Promise<boolean> {
+  update(flags: Partial<Pick<NodeLease, 'draining' | 'cordoned' | 'declines'>>): Promise<boolean> {
     this.#lease = { ...this.#lease, ...flags };
     return this.confirm();
   }

@@ -22,7 +22,7 @@ export interface EngineStatus {
   readonly draining: boolean;
   readonly cordoned: boolean;
   readonly owned: readonly OwnedShardStatus[];
-  /** Shards that nobody else holds and that could not be opened, with why. */
+  /** Shards that fall to this node and that it could not open, with why. */
   readonly failing: readonly { readonly shard: ShardId; readonly error: string }[];
 }
 
@@ -70,6 +70,13 @@ export class Engine {
         if (error.code === 'OWNERSHIP_LOST') this.#agent.doubt();
         this.#wake();
       },
+      onDeclines: (declines) => {
+        if (this.#phase !== 'running') return;
+        void this.#lease.update({ declines }).then(() => {
+          this.#link.changed();
+          this.#wake();
+        });
+      },
       onRested: () => this.#wake(),
     });
     this.#agent = new ClusterAgent({
@@ -103,13 +110,13 @@ export class Engine {
       draining,
       cordoned,
       owned: this.#shards.status,
-      failing: [...this.#shards.failing].map(([shard, error]) => ({ shard, error: error.message })),
+      failing: this.#failing.map(([shard, error]) => ({ shard, error: error.message })),
     };
   }
 
   /** Whether it serves what it should: for a readiness probe. What another node still has to hand over does not count. */
   get isReady(): boolean {
-    return this.#phase === 'running' && this.#lease.isGood && this.#shards.failing.size === 0 && this.#agent.isSettled;
+    return this.#phase === 'running' && this.#lease.isGood && this.#failing.length === 0 && this.#agent.isSettled;
   }
 
   /**
@@ -204,6 +211,11 @@ export class Engine {
     const { size: handingOver } = this.#shards.handingOver;
     const capacity = this.#lease.lease.capacity ?? 1;
     return { ...status, capacity, owned: owned.length, handingOver, failing: failing.length };
+  }
+
+  /** What another node should have by now is no longer this one's failure. */
+  get #failing(): readonly (readonly [ShardId, Error])[] {
+    return [...this.#shards.failing].filter(([shard]) => this.#agent.isForSelf(shard));
   }
 
   #wake(): void {

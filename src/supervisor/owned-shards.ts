@@ -20,6 +20,8 @@ export interface OwnedShardsHost {
   readonly onLockWritten: () => void;
   /** A shard was lost to a newer epoch, or closed itself for another reason. */
   readonly onLost: (error: EngineError) => void;
+  /** The shards that this node cannot open, and another one might, have changed. */
+  readonly onDeclines: (declines: readonly ShardId[]) => void;
   /** A shard that could not be opened may be tried again. */
   readonly onRested: () => void;
 }
@@ -66,6 +68,7 @@ export class OwnedShards {
   readonly #owned = new Map<ShardId, OwnedShard>();
   readonly #opening = new Set<ShardId>();
   readonly #handovers = new Map<ShardId, Promise<void>>();
+  readonly #declines = new Set<ShardId>();
   readonly #failing = new Map<ShardId, FailingShard>();
   /** Failures of a shard in a row, also of one that is served again: only time forgets them. */
   readonly #failures = new Map<ShardId, { readonly count: number; readonly atMs: number }>();
@@ -128,12 +131,15 @@ export class OwnedShards {
       taken = takeover.taken;
       await this.#open(shard, taken, self);
       this.#forgetFailure(shard);
+      this.#decline(shard, false);
       this.#host.onLockWritten();
     } catch (thrown) {
       const error = asError(thrown);
       this.#deps.logger.error({ shard, err: error }, 'a shard could not be opened; it is tried again');
       if (taken !== null && !this.#closed) await this.#giveBack(shard, taken);
       this.#noteFailure(shard, error);
+      // What no repeat will mend here, such as a pipeline version that this process does not have.
+      if (error instanceof EngineError && !error.retryable) this.#decline(shard, true);
     } finally {
       this.#opening.delete(shard);
     }
@@ -281,6 +287,13 @@ export class OwnedShards {
           this.#host.onRested();
         });
     this.#failing.set(shard, { error, rest });
+  }
+
+  #decline(shard: ShardId, isDeclined: boolean): void {
+    if (this.#declines.has(shard) === isDeclined) return;
+    if (isDeclined) this.#declines.add(shard);
+    else this.#declines.delete(shard);
+    this.#host.onDeclines([...this.#declines].toSorted((left, right) => left - right));
   }
 
   #forgetFailure(shard: ShardId): void {

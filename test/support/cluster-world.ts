@@ -4,6 +4,7 @@ import type { ShardId } from '../../src/core/ids.ts';
 import { encodeNodeMessage } from '../../src/core/node-messages.ts';
 import { clusterSubject } from '../../src/core/subjects.ts';
 import { FatalError, type StageContext } from '../../src/index.ts';
+import type { PipelineDefinition } from '../../src/pipeline/definition.ts';
 import type { Bus, RequestOutcome } from '../../src/ports/bus.ts';
 import type { Engine, EngineDeps } from '../../src/supervisor/engine.ts';
 import { TestEngine } from '../../src/testing.ts';
@@ -34,7 +35,7 @@ export class ClusterNode {
   readonly #clock: FreezableClock;
   readonly #world: ClusterWorld;
 
-  constructor(world: ClusterWorld, nodeId: string) {
+  constructor(world: ClusterWorld, nodeId: string, pipelines?: readonly PipelineDefinition[]) {
     const { test } = world;
     this.#world = world;
     this.nodeId = nodeId;
@@ -54,7 +55,7 @@ export class ClusterNode {
       ports: { world, clock: this.#clock } satisfies DriverPorts,
       onFailed: (error) => this.failures.push(error.code),
     };
-    this.engine = test.createEngine(nodeId, undefined, overrides);
+    this.engine = test.createEngine(nodeId, pipelines, overrides);
   }
 
   get shards(): readonly ShardId[] {
@@ -147,13 +148,13 @@ export class ClusterWorld {
   }
 
   /** Starts a process of a node. */
-  start(nodeId: string): Promise<ClusterNode> {
-    return this.test.run(this.begin(nodeId));
+  start(nodeId: string, pipelines?: readonly PipelineDefinition[]): Promise<ClusterNode> {
+    return this.test.run(this.begin(nodeId, pipelines));
   }
 
   /** As {@link start}, without letting virtual time pass for it. */
-  async begin(nodeId: string): Promise<ClusterNode> {
-    const node = new ClusterNode(this, nodeId);
+  async begin(nodeId: string, pipelines?: readonly PipelineDefinition[]): Promise<ClusterNode> {
+    const node = new ClusterNode(this, nodeId, pipelines);
     this.nodes.push(node);
     await node.engine.start();
     return node;
@@ -230,9 +231,9 @@ export class ClusterWorld {
   }
 
   /** The whole journal, read back and replayed. */
-  async report(): Promise<JournalReport> {
+  async report(more: readonly PipelineDefinition[] = []): Promise<JournalReport> {
     const entries = await this.test.run(readWholeJournal(this.test.journal, this.test.config.shardCount));
-    return checkJournal(entries, [this.pipeline]);
+    return checkJournal(entries, [this.pipeline, ...more]);
   }
 
   /** Every broken promise: of journal and effects, a task that was lost, an error that a client saw. */

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import type { EngineConfig } from '../../../src/core/config.ts';
 import { ClusterWorld, stageMs } from '../../support/cluster-world.ts';
+import { aPipeline } from '../../support/shard-kit.ts';
 
 const worlds: ClusterWorld[] = [];
 
@@ -194,6 +195,43 @@ describe('a node that is frozen', () => {
     expect(world.servedCounts).toEqual(Array.from({ length: 12 }, () => 1));
     expect(second?.shards.length).toBeGreaterThanOrEqual(3);
     expect(await world.violations()).toEqual([]);
+  });
+});
+
+describe('a node that cannot open a shard', () => {
+  /** A pipeline that only newer processes have; its tasks wait. */
+  const waiting = aPipeline({
+    name: 'waiting',
+    delayMs: 600_000,
+    run: (ctx) => {
+      if (ctx.attempt === 1) throw new Error('later');
+      return 'done';
+    },
+  });
+
+  it('R-WRK-2 PIPELINE_VERSION_UNKNOWN: leaves it to one that can, says so in its lease, and keeps the rest', async () => {
+    const world = aWorld();
+    const newer = await world.start('node-1', [world.pipeline, waiting]);
+    const taskIds = Array.from({ length: 40 }, (_, index) => `w-${index}`);
+    for (const taskId of taskIds) await world.test.run(world.client.submit(waiting, taskId, { taskId }));
+    const held = new Set((await world.report([waiting])).starts.map(({ shard }) => shard));
+    expect(held.size).toBeGreaterThan(9);
+    const older = await world.start('node-2', [world.pipeline]);
+    await world.advance(30_000);
+    expect(world.isServed).toBe(true);
+    expect(older.shards.filter((shard) => held.has(shard))).toEqual([]);
+    expect(older.engine.isReady).toBe(true);
+    expect(older.engine.status.failing).toEqual([]);
+    const leases = await world.test.leases.listNodes();
+    const declines = leases.find(({ nodeId }) => nodeId === 'node-2')?.declines ?? [];
+    expect(declines.length).toBeGreaterThan(3);
+    expect(declines.every((shard) => newer.shards.includes(shard))).toBe(true);
+    // A process with the version has its share again.
+    await world.test.run(older.stop());
+    const mended = await world.start('node-2', [world.pipeline, waiting]);
+    await world.untilShared();
+    expect(mended.shards.some((shard) => held.has(shard))).toBe(true);
+    expect((await world.report([waiting])).violations).toEqual([]);
   });
 });
 
