@@ -20,7 +20,7 @@ const layers = {
   drivers: ports,
   platform: ports,
   projections: pipeline,
-  // The client's messages are those of the transport's codec, its views those of the projections.
+  // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
   client: ['transport', 'projections', 'cluster', ...pipeline],
   admin: ['client', 'projections', ...supervisor, '@node.ts', '@client.ts'],
   // Commands read the environment and look at the machine; both are the platform's.

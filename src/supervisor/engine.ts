@@ -71,11 +71,7 @@ export class Engine {
         this.#wake();
       },
       onDeclines: (declines) => {
-        if (this.#phase !== 'running') return;
-        void this.#lease.update({ declines }).then(() => {
-          this.#link.changed();
-          this.#wake();
-        });
+        if (this.#phase === 'running') void this.#tell({ declines });
       },
       onRested: () => this.#wake(),
     });
@@ -197,10 +193,7 @@ export class Engine {
   async #handle({ type }: NodeCommand): Promise<NodeStatus> {
     if (type !== 'node.status') {
       if (this.#phase !== 'running') throw new EngineError('NOT_ALLOWED', `node ${this.#deps.nodeId} is not running`);
-      const isWritten = await this.#lease.update({ draining: type === 'node.drain', cordoned: type === 'node.cordon' });
-      this.#link.changed();
-      this.#wake();
-      if (!isWritten) {
+      if (!(await this.#tell({ draining: type === 'node.drain', cordoned: type === 'node.cordon' }))) {
         throw new EngineError('UNAVAILABLE', `the lease of node ${this.#deps.nodeId} could not be written`, {
           hint: 'the node goes on trying: ask for its status',
         });
@@ -211,6 +204,14 @@ export class Engine {
     const { size: handingOver } = this.#shards.handingOver;
     const capacity = this.#lease.lease.capacity ?? 1;
     return { ...status, capacity, owned: owned.length, handingOver, failing: failing.length };
+  }
+
+  /** Says something in the lease, and that it was said. @returns whether the lease could be written now */
+  async #tell(flags: Parameters<NodeLeaseKeeper['update']>[0]): Promise<boolean> {
+    const isWritten = await this.#lease.update(flags);
+    this.#link.changed();
+    this.#wake();
+    return isWritten;
   }
 
   /** What another node should have by now is no longer this one's failure. */

@@ -233,7 +233,7 @@ describe('the start of a node', () => {
     const first = await start({ namespace, nodeId: 'n-1' });
     const second = await start({ namespace, nodeId: 'n-2' });
     const owned = [...first.status.owned, ...second.status.owned].map(({ shard }) => shard);
-    expect(owned.toSorted()).toEqual([0, 1]);
+    expect(owned.toSorted((left, right) => left - right)).toEqual([0, 1]);
     const { taskId } = await second.client.submit('waiting', { done: true });
     const { owner } = await second.client.get(taskId);
     await first.stop({ graceMs: 1_000 });
