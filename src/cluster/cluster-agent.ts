@@ -164,7 +164,10 @@ export class ClusterAgent {
     this.#timer?.cancel();
     if (this.#stopped) return;
     const { clusterPollMs } = this.#deps.config;
-    const { acquire, release, waiting } = this.#plan;
+    const { acquire, release } = this.#plan;
+    // A cordoned node keeps what it has for as long as an operator likes.
+    const cordoned = new Set(this.#view.members.filter((member) => member.cordoned).map(({ nodeId }) => nodeId));
+    const waiting = this.#plan.waiting.filter((one) => one.for === 'turn' || !cordoned.has(one.node));
     // One that is missing once is looked for a second time before it counts as gone.
     const isBusy = acquire.length + release.length + waiting.length + this.#view.missing.length > 0 || !this.#sawAll;
     const delayMs = this.#wakeAgain ? 0 : isBusy ? Math.min(busyPollMs, clusterPollMs) : clusterPollMs;

@@ -97,6 +97,8 @@ export class ClusterNode {
     return {
       request: async (subject, body, options): Promise<RequestOutcome> => {
         await this.#clock.awake();
+        const isLost = this.#world.losesNotices && subject.endsWith('.cluster.changed');
+        if (isLost) return { kind: 'timeout' };
         return this.isBlind ? { kind: 'disconnected' } : inner.request(subject, body, options);
       },
       serve: (subject, handler, options) =>
@@ -114,6 +116,8 @@ export class ClusterWorld {
   readonly nodes: ClusterNode[] = [];
   /** What the client was told instead of a result. */
   readonly clientErrors: string[] = [];
+  /** While set, no notice reaches anybody. */
+  losesNotices = false;
   readonly #newestEpochs = new Map<string, number>();
   readonly #open = new Set<Promise<void>>();
   #submitted = 0;

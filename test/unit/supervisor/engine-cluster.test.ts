@@ -72,6 +72,22 @@ describe('nodes that share the shards', () => {
   });
 });
 
+describe('nodes that hear no notice', () => {
+  it('R-WRK-2: find out by looking, share the shards all the same, and repeat nothing', async () => {
+    const world = aWorld({ clusterPollMs: 1_000 });
+    world.losesNotices = true;
+    await world.start('node-1');
+    world.load(100, 20);
+    await world.advance(100);
+    await world.start('node-2');
+    await world.start('node-3');
+    expect(await world.untilShared()).toBeLessThan(10_000);
+    await world.untilDone();
+    expect(world.repeats).toEqual([]);
+    expect(await world.violations()).toEqual([]);
+  });
+});
+
 describe('a node that is killed', () => {
   it('R-WRK-2: has its tasks running again in less than 1 s when its end is told', async () => {
     const world = aWorld();
