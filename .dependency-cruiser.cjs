@@ -20,8 +20,8 @@ const layers = {
   drivers: ports,
   platform: ports,
   projections: pipeline,
-  // The client's messages are those of the transport's codec, its views those of the projections.
-  client: ['transport', 'projections', ...pipeline],
+  // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
+  client: ['transport', 'projections', 'cluster', ...pipeline],
   admin: ['client', 'projections', ...supervisor, '@node.ts', '@client.ts'],
   // Commands read the environment and look at the machine; both are the platform's.
   cli: ['admin', 'client', 'platform', 'projections', ...supervisor, '@'],

@@ -10,6 +10,7 @@ import type { Logger } from './ports/logger.ts';
 import type { Random } from './ports/random.ts';
 import { BucketApi } from './store/bucket-api.ts';
 import { NatsBlobStore } from './store/nats-blobs.ts';
+import { NatsLeaseStore } from './store/nats-leases.ts';
 import { NatsJournal } from './store/nats-journal.ts';
 import { StreamApi } from './store/stream-api.ts';
 import { type AckInbox, localErrorCodes } from './transport/ack-inbox.ts';
@@ -29,10 +30,12 @@ export {
   type SubmitOptions,
   type TaskListQuery,
 } from './client/client.ts';
+export { ClusterClient, type ClusterNodeRow, type ClusterStatus } from './client/cluster-client.ts';
 export { DeadLetterClient, type DeadLetterFilter, type RedriveOutcome } from './client/dead-letter-client.ts';
 export type { CommandNote, SubmitIdentity, SubmitOutcome, Submitted } from './client/submission.ts';
 export { TaskFailedError } from './client/task-failed-error.ts';
 export { EngineError, type ErrorCode, type ErrorReport } from './core/errors.ts';
+export type { NodeStatus } from './core/node-messages.ts';
 export { deriveTaskId } from './core/task-id.ts';
 export type { TaskStatus, TaskView } from './core/task-view.ts';
 export type { PipelineEvent } from './projections/cloud-event.ts';
@@ -87,6 +90,7 @@ export async function connectClient(options: ConnectClientOptions): Promise<Clie
       limits: { ...shardClientDefaults, maximumRequestBytes },
       journal: stores.journal,
       blobs: stores.blobs,
+      leases: stores.leases,
       deadlineMs: options.deadlineMs,
       onClose: close,
     });
@@ -101,14 +105,19 @@ export function createClient(deps: ClientDeps): Client {
   return new Client(deps);
 }
 
-/** Journal and payloads as a client may have them: it reads, and every write is refused before it is sent. */
+/** Journal, payloads and leases as a client may have them: it reads, and every write is refused before it is sent. */
 function readingStores(deps: {
   readonly link: NatsLink;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly namespace: string;
-}): { readonly journal: NatsJournal; readonly blobs: NatsBlobStore; readonly close: () => void } {
+}): {
+  readonly journal: NatsJournal;
+  readonly blobs: NatsBlobStore;
+  readonly leases: NatsLeaseStore;
+  readonly close: () => void;
+} {
   const acks: Pick<AckInbox, 'publish'> = {
     publish: async () => ({ kind: 'error', code: localErrorCodes.forbidden, description: 'a client only reads' }),
   };
@@ -119,10 +128,12 @@ function readingStores(deps: {
     maximumMessageBytes: deps.link.maximumPayloadBytes,
   };
   const api = new StreamApi(deps);
+  const buckets = new BucketApi({ api });
   const journal = new NatsJournal({ ...deps, acks, stream });
   return {
     journal,
-    blobs: new NatsBlobStore({ ...deps, acks, api: new BucketApi({ api }) }),
+    blobs: new NatsBlobStore({ ...deps, acks, api: buckets }),
+    leases: new NatsLeaseStore({ ...deps, acks, api: buckets }),
     close: () => {
       journal.close();
       api.close();

@@ -164,6 +164,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       random,
     });
     const current = new CurrentDeadLetters(deadLetters, clock, logger);
+    const leases = new NatsLeaseStore(store);
     const engine = new Engine({
       config,
       nodeId,
@@ -173,7 +174,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       metrics,
       journal,
       snapshots: new NatsSnapshotStore(store),
-      leases: new NatsLeaseStore(store),
+      leases,
+      bus,
       payloads: new PayloadStore({ blobs, config }),
       registry,
       ports: options.ports ?? {},
@@ -225,7 +227,17 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     undo.push('JSON service', () => jsonApi.stop());
     current.start();
     undo.push('dead-letter list', () => current.stop());
-    const client = new Client({ bus, clock, random, namespace, shardCount: config.shardCount, limits, journal, blobs });
+    const client = new Client({
+      bus,
+      clock,
+      random,
+      namespace,
+      shardCount: config.shardCount,
+      limits,
+      journal,
+      blobs,
+      leases,
+    });
     undo.push('client', () => client.close());
     logger.info(
       { shards: engine.status.owned.length, natsUrl: nats.url, durability: durability.level, version: engineVersion },

@@ -33,7 +33,7 @@ export interface TestEngineOptions {
   readonly pipelines: readonly PipelineDefinition[];
   /** The integrations that drivers see in `ctx.ports`. */
   readonly ports?: Readonly<Record<string, unknown>>;
-  /** Engine settings over the test defaults: one shard, leases that need no renewal for an hour. */
+  /** Engine settings over the test defaults: one shard, leases and looks at the cluster that need no renewal for an hour. */
   readonly config?: Partial<EngineConfig>;
   /** Seed of ids and pauses; the same seed gives the same run. 1 when left out. */
   readonly seed?: number;
@@ -47,6 +47,7 @@ const testDefaults: Partial<EngineConfig> = {
   shardCount: 1,
   leaseTtlMs: 3_600_000,
   leaseRenewMs: 1_200_000,
+  clusterPollMs: 3_600_000,
   maxResultWaitMs: 600_000,
 };
 /** Longest that virtual time runs for one result: a year. */
@@ -76,16 +77,17 @@ export class TestEngine {
   readonly blobs: MemoryBlobStore;
   readonly bus: MemoryBus;
   readonly config: EngineConfig;
+  /** Chance of the whole world, from its seed. */
+  readonly random: SeededRandom;
   /** A client of the engine. Its calls need virtual time: use {@link run}, {@link submit}, {@link result}. */
   readonly client: Client;
   readonly #options: TestEngineOptions;
-  readonly #random: SeededRandom;
   #engine: Engine | null = null;
 
   private constructor(options: TestEngineOptions) {
     this.#options = options;
     this.config = resolveConfig({ ...testDefaults, ...options.config });
-    this.#random = new SeededRandom(options.seed ?? 1);
+    this.random = new SeededRandom(options.seed ?? 1);
     this.clock = new VirtualClock({ startAt: options.startAt ?? Date.UTC(2026, 0, 1) });
     const { clock, logger } = this;
     this.journal = new MemoryJournal({ clock, ...options.journal });
@@ -96,11 +98,12 @@ export class TestEngine {
     this.client = createClient({
       bus: this.bus,
       clock,
-      random: this.#random,
+      random: this.random,
       namespace: this.config.namespace,
       shardCount: this.config.shardCount,
       journal: this.journal,
       blobs: this.blobs,
+      leases: this.leases,
       deadlineMs: callDeadlineMs,
     });
   }
@@ -138,7 +141,8 @@ export class TestEngine {
     pipelines: readonly PipelineDefinition[] = this.#options.pipelines,
     overrides: Partial<EngineDeps> = {},
   ): Engine {
-    const { clock, logger, metrics, journal, snapshots, leases, blobs, bus, config } = this;
+    const { clock, logger, metrics, journal, snapshots, leases, blobs, config } = this;
+    const bus = overrides.bus ?? this.bus;
     const unanswerable = metrics.counter({
       name: 'unanswerable_requests_total',
       help: 'Requests without a reply subject',
@@ -148,12 +152,13 @@ export class TestEngine {
       config,
       nodeId: parseNodeId(nodeId),
       clock,
-      random: this.#random,
+      random: this.random,
       logger,
       metrics,
       journal,
       snapshots,
       leases,
+      bus,
       payloads: new PayloadStore({ blobs, config }),
       registry: new PipelineRegistry(pipelines),
       ports: this.#options.ports ?? {},

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { engineVersion } from '../platform/package-version.ts';
 import { errorLine, toCliError } from './cli-error.ts';
+import { addClusterStatus } from './cluster-status-command.ts';
 import { addConfigPrint } from './config-print-command.ts';
 import type { CliContext } from './context.ts';
 import { addDev } from './dev-command.ts';
@@ -9,10 +10,16 @@ import { addDlqList } from './dlq-list-command.ts';
 import { addDlqRedrive } from './dlq-redrive-command.ts';
 import { addDoctor } from './doctor-command.ts';
 import { type ExitCode, exitCodeHelp, exitCodeOf, exitCodes } from './exit-codes.ts';
+import { addNodeCordon } from './node-cordon-command.ts';
+import { addNodeDrain } from './node-drain-command.ts';
+import { addNodeList } from './node-list-command.ts';
+import { addNodeUncordon } from './node-uncordon-command.ts';
 import { addExamples, formatOf, settleWatch } from './options.ts';
 import { addPipelineList } from './pipeline-list-command.ts';
 import { addPipelineMachine } from './pipeline-machine-command.ts';
 import { addPipelineShow } from './pipeline-show-command.ts';
+import { addRebalance } from './rebalance-command.ts';
+import { addShardList } from './shard-list-command.ts';
 import { addStart } from './start-command.ts';
 import { addStatus } from './status-command.ts';
 import { addTaskControls } from './task-control-commands.ts';
@@ -104,6 +111,17 @@ export function buildProgram(context: CliContext): Command {
   addDlqList(dlq, context);
   addDlqGroups(dlq, context);
   addDlqRedrive(dlq, context);
+
+  const cluster = addGroup(program, 'cluster', 'see the cluster as a whole', 'cabinet cluster status');
+  addClusterStatus(cluster, context);
+  const node = addGroup(program, 'node', 'see and command the nodes', 'cabinet node list');
+  addNodeList(node, context);
+  addNodeCordon(node, context);
+  addNodeUncordon(node, context);
+  addNodeDrain(node, context);
+  const shard = addGroup(program, 'shard', 'see the shards', 'cabinet shard list');
+  addShardList(shard, context);
+  addRebalance(program, context);
 
   addDoctor(program, context);
   const config = addGroup(program, 'config', 'see the settings in force', 'cabinet config print --sources');

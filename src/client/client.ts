@@ -10,6 +10,7 @@ import type { BlobStore } from '../ports/blobs.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
+import type { LeaseStore } from '../ports/leases.ts';
 import type { Random } from '../ports/random.ts';
 import type { PipelineEvent } from '../projections/cloud-event.ts';
 import { parsePosition } from '../projections/position.ts';
@@ -21,6 +22,7 @@ import { expectReply } from '../transport/reply-reading.ts';
 import { type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
 import { fetchPayloads } from './blob-values.ts';
+import { ClusterClient } from './cluster-client.ts';
 import { DeadLetterClient } from './dead-letter-client.ts';
 import { discoverEngine } from './engine-discovery.ts';
 import {
@@ -92,6 +94,8 @@ export interface ClientDeps {
   readonly journal?: Journal | undefined;
   /** Fetches payloads over the inline limit; without it they stay `{ $blob }` references. */
   readonly blobs?: BlobStore | undefined;
+  /** For `cluster.status`. */
+  readonly leases?: Pick<LeaseStore, 'listNodes' | 'listShards'> | undefined;
   /** Deadline of a call that names none; {@link defaultDeadlineMs} when left out. */
   readonly deadlineMs?: number | undefined;
   /** Called by {@link Client.close}, after the client's own work has ended. */
@@ -117,6 +121,8 @@ const resultGraceMs = 500;
 export class Client {
   /** The tasks that were given up. */
   readonly deadLetters: DeadLetterClient;
+  /** The nodes that share the work. */
+  readonly cluster: ClusterClient;
   readonly #deps: ClientDeps;
   readonly #shardClient: ShardClient;
   readonly #deadlineMs: number;
@@ -128,6 +134,8 @@ export class Client {
     this.#shardClient = new ShardClient(deps);
     this.#deadlineMs = deps.deadlineMs ?? defaultDeadlineMs;
     this.deadLetters = new DeadLetterClient({ shardClient: this.#shardClient, deadlineMs: this.#deadlineMs });
+    const { bus, namespace, shardCount, leases } = deps;
+    this.cluster = new ClusterClient({ bus, leases, namespace, shardCount, deadlineMs: this.#deadlineMs });
   }
 
   /**

@@ -37,6 +37,8 @@ export type PeerEvent =
   | { readonly type: 'heartbeat.timedOut'; readonly sentAtMs: number; readonly atMs: number }
   /** The bus says *no responders*: no connection serves the peer's subject. */
   | { readonly type: 'heartbeat.refused'; readonly sentAtMs: number; readonly atMs: number }
+  /** The observer itself was cut off: it knows nothing of the peer, and what it suspected may have been its own link. */
+  | { readonly type: 'heartbeat.cutOff'; readonly sentAtMs: number; readonly atMs: number }
   /** The peer's lease is among those listed. It proves nothing: a lease outlives its node by its time to live. */
   | { readonly type: 'lease.listed'; readonly atMs: number }
   /** The peer's lease ran out or was given back: the backstop. */
@@ -97,6 +99,10 @@ export function observePeer(policy: DetectorPolicy, state: PeerState, event: Pee
       return state;
     case 'heartbeat.answered':
       return { status: 'alive', nextCheckAtMs: Math.max(event.atMs, event.sentAtMs + policy.heartbeatIntervalMs) };
+    case 'heartbeat.cutOff': {
+      const nextCheckAtMs = Math.max(event.atMs, event.sentAtMs + policy.heartbeatIntervalMs);
+      return state.status === 'down' ? { ...state, nextCheckAtMs } : { status: 'alive', nextCheckAtMs };
+    }
     case 'heartbeat.timedOut':
       if (event.atMs - event.sentAtMs <= policy.heartbeatTimeoutMs + policy.maximumLagMs) {
         return afterFailure(policy, state, event);

@@ -1,5 +1,5 @@
 import { contentHash } from '../core/hash.ts';
-import type { NodeId } from '../core/ids.ts';
+import type { NodeId, ShardId } from '../core/ids.ts';
 import type { NodeLease } from '../ports/leases.ts';
 
 /** One life of a node: a process that starts anew under the same name is another one. */
@@ -16,6 +16,8 @@ export interface Member extends MemberIdentity {
   readonly draining: boolean;
   /** It keeps what it has and takes nothing new. */
   readonly cordoned: boolean;
+  /** Shards that it could not open and leaves to others; left out when there is none. */
+  readonly declines?: readonly ShardId[];
 }
 
 /** A lease as it was read; what an older node's lease does not tell has a default. */
@@ -24,6 +26,7 @@ export type ObservedLease = Pick<NodeLease, 'nodeId' | 'incarnation' | 'draining
   /** 1 when left out or not a whole number from 1. */
   readonly capacity?: number | undefined;
   readonly cordoned?: boolean | undefined;
+  readonly declines?: readonly ShardId[] | undefined;
 };
 
 /** The leases that a store listed. May be stale. */
@@ -108,13 +111,14 @@ export function membersFingerprint(members: readonly Member[]): string {
 }
 
 function memberOf(lease: ObservedLease): Member {
-  const { nodeId, incarnation, draining, capacity = 1, cordoned = false } = lease;
+  const { nodeId, incarnation, draining, capacity = 1, cordoned = false, declines = [] } = lease;
   return {
     nodeId,
     incarnation,
     capacity: Number.isSafeInteger(capacity) && capacity >= 1 ? capacity : 1,
     draining,
     cordoned,
+    ...(declines.length === 0 ? {} : { declines }),
   };
 }
 
@@ -135,7 +139,8 @@ function isSameMember(left: Member, right: Member | undefined): boolean {
     memberKey(left) === memberKey(right) &&
     left.capacity === right.capacity &&
     left.draining === right.draining &&
-    left.cordoned === right.cordoned
+    left.cordoned === right.cordoned &&
+    (left.declines ?? []).join() === (right.declines ?? []).join()
   );
 }
 

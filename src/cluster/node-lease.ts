@@ -17,6 +17,8 @@ export interface NodeLeaseDeps {
   readonly config: Pick<EngineConfig, 'leaseTtlMs' | 'leaseRenewMs'>;
   /** Another process took the node's name: this one must stop. */
   readonly onTaken: () => void;
+  /** The lease is good that was not: the others should know. */
+  readonly onGained?: () => void;
   /** The lease was not renewed in time: what this node owns may be another's soon. It goes on trying. */
   readonly onExpired: () => void;
 }
@@ -26,7 +28,9 @@ export interface NodeLeaseDeps {
  */
 export class NodeLeaseKeeper {
   readonly #deps: NodeLeaseDeps;
-  readonly #lease: NodeLease;
+  #lease: NodeLease;
+  /** Incarnations that this process had before: what is stored of them is its own. */
+  readonly #formerLives = new Set<string>();
   #revision: number | null = null;
   #goodUntilMs = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | null = null;
@@ -42,6 +46,23 @@ export class NodeLeaseKeeper {
   /** Whether the lease is good for a while: what a stage's start is asked before (DESIGN §6, self-fencing). */
   get isGood(): boolean {
     return this.#deps.clock.monotonicMs() < this.#goodUntilMs;
+  }
+
+  /** What the lease says, or will with its next renewal. */
+  get lease(): NodeLease {
+    return this.#lease;
+  }
+
+  /** Changes what the lease says, and renews it at once. @returns whether it was renewed */
+  update(flags: Partial<Pick<NodeLease, 'draining' | 'cordoned' | 'declines'>>): Promise<boolean> {
+    this.#lease = { ...this.#lease, ...flags };
+    return this.confirm();
+  }
+
+  /** Goes on as another life of the node: the one whose lease ran out never comes back. Takes effect with the next renewal. */
+  beginLife(incarnation: string): void {
+    this.#formerLives.add(this.#lease.incarnation);
+    this.#lease = { ...this.#lease, incarnation, startedAt: this.#deps.clock.now() };
   }
 
   /** Takes the lease and keeps it. @throws EngineError `UNAVAILABLE` when the store does not answer at the start */
@@ -109,19 +130,25 @@ export class NodeLeaseKeeper {
   }
 
   async #renew(): Promise<void> {
-    const { leases, clock, config, onTaken, onExpired } = this.#deps;
+    const { leases, clock, config, onTaken, onExpired, onGained } = this.#deps;
     const sentMs = clock.monotonicMs();
+    const { incarnation } = this.#lease;
     const outcome = await leases.renewNode(this.#lease, config.leaseTtlMs, this.#revision);
     if (this.#stopped) return;
     if (outcome.kind === 'held') {
       this.#revision = outcome.revision;
+      // A renewal of the life before, which came too late to keep it.
+      if (incarnation !== this.#lease.incarnation) throw new Error('the node has begun another life meanwhile');
+      const wasGood = this.isGood;
       this.#goodUntilMs = sentMs + config.leaseTtlMs * (1 - marginPart);
       this.#expiry?.cancel();
       this.#expiry = clock.setTimer(Math.max(0, this.#goodUntilMs - clock.monotonicMs()), () => onExpired());
+      if (!wasGood && this.isGood) onGained?.();
       return;
     }
     const current = (await leases.listNodes()).find((lease) => lease.nodeId === this.#lease.nodeId);
-    if (current === undefined || current.incarnation === this.#lease.incarnation) {
+    const isOwn = current?.incarnation === this.#lease.incarnation || this.#formerLives.has(current?.incarnation ?? '');
+    if (current === undefined || isOwn) {
       // It ran out while this process slept, or an earlier renewal landed late: take it anew.
       this.#revision = null;
       throw new Error('the lease ran out');

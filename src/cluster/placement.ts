@@ -6,7 +6,7 @@ import type { NodeId, ShardId } from '../core/ids.ts';
 import type { Member } from './membership.ts';
 
 /** What placement asks of a member. The incarnation is not in it: a node that restarts gets its shards back. */
-export type PlacementMember = Pick<Member, 'nodeId' | 'capacity' | 'draining' | 'cordoned'>;
+export type PlacementMember = Pick<Member, 'nodeId' | 'capacity' | 'draining' | 'cordoned' | 'declines'>;
 
 /** Least and most shards that placement gives a node. */
 export interface LoadBounds {
@@ -26,7 +26,8 @@ export const maximumPlacedShards = 2 ** 20;
 /**
  * Which node should own each shard: consistent hashing with bounded load. Pure, equal on all nodes and for any order of members.
  *
- * Draining and cordoned members get nothing; without any other the map is empty. Every load is within {@link loadBounds}. A node
+ * Draining and cordoned members get nothing; without any other the map is empty. A shard that its node declines goes to the least
+ * loaded one that does not, if there is one. But for that every load is within {@link loadBounds}. A node
  * that comes or goes moves about its own share; see the tests for how much more the bounds cost.
  *
  * How: each node has its own random order of the shards, and goes down it, faster with more capacity. The best offer in the whole
@@ -68,7 +69,26 @@ export function placeShards(input: {
     }
     if (bidder.advance(owners)) queue.push(index, bidder.nextOfferAt(timesOfOffers));
   }
+  redirectDeclined(owners, eligible(input.members));
   return new Map([...owners].toSorted(([left], [right]) => left - right));
+}
+
+/** Moves declined shards, in order of shard, so that all nodes do it alike. */
+function redirectDeclined(owners: Map<ShardId, NodeId>, takers: readonly PlacementMember[]): void {
+  const declined = new Map(takers.map(({ nodeId, declines = [] }) => [nodeId, new Set(declines)]));
+  if ([...declined.values()].every(({ size }) => size === 0)) return;
+  const loads = new Map(takers.map(({ nodeId }) => [nodeId, 0]));
+  for (const nodeId of owners.values()) loads.set(nodeId, (loads.get(nodeId) ?? 0) + 1);
+  for (const [shard, nodeId] of [...owners].toSorted(([left], [right]) => left - right)) {
+    if (declined.get(nodeId)?.has(shard) !== true) continue;
+    const others = takers.filter((taker) => declined.get(taker.nodeId)?.has(shard) !== true);
+    const loadOf = (taker: PlacementMember): number => (loads.get(taker.nodeId) ?? 0) / taker.capacity;
+    const [least] = others.toSorted((left, right) => loadOf(left) - loadOf(right));
+    if (least === undefined) continue;
+    owners.set(shard, least.nodeId);
+    loads.set(nodeId, (loads.get(nodeId) ?? 0) - 1);
+    loads.set(least.nodeId, (loads.get(least.nodeId) ?? 0) + 1);
+  }
 }
 
 /** The bounds of each member that may own shards. The loads of {@link placeShards} never leave them. */

@@ -53,7 +53,7 @@ export function rebalanceReport(picture: ClusterPicture): RebalanceReport {
 }
 
 /** The rows that `rebalance --dry-run` shows: shards that go from one node to another, or to a first one. */
-export function movingShards(report: RebalanceReport): readonly ShardRow[] {
+export function movingShards(report: Pick<RebalanceReport, 'shards'>): readonly ShardRow[] {
   return report.shards.filter(({ kind }) => kind === 'misplaced' || kind === 'orphaned' || kind === 'free');
 }
 

@@ -1,7 +1,7 @@
 import { decodeCommit } from '../core/commit-codec.ts';
 import type { Epoch, NodeId, Sequence, ShardId } from '../core/ids.ts';
 import type { Journal } from '../ports/journal.ts';
-import type { LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
+import type { LeaseStore, ShardLock } from '../ports/leases.ts';
 
 /** Who wants a shard. */
 export interface Claimant {
@@ -29,9 +29,9 @@ export type Takeover =
 /**
  * Whether a claimant may try for a lock. Pure. A lease decides only who tries: the journal's fence keeps the loser from writing.
  *
- * @param live - the nodes whose leases have not run out
+ * @param live - the lives of nodes whose leases have not run out and that are not held to be down
  */
-export function mayTake(lock: ShardLock, claimant: Claimant, live: readonly NodeLease[]): boolean {
+export function mayTake(lock: ShardLock, claimant: Claimant, live: readonly Claimant[]): boolean {
   const { owner } = lock;
   if (owner === null) return true;
   // A new process of the same node: the one before it is gone, or must go.
@@ -42,15 +42,18 @@ export function mayTake(lock: ShardLock, claimant: Claimant, live: readonly Node
 /**
  * Tries to take the lock of a shard by compare-and-set, with an epoch above every one that lock or journal knows.
  *
+ * @param plannedRevision - what the plan saw of the lock; another one means that somebody was faster
  * @throws EngineError `UNAVAILABLE`, `RECORD_CORRUPT`
  */
 export async function takeShard(
   deps: { readonly leases: LeaseStore; readonly journal: Journal },
   shard: ShardId,
   claimant: Claimant,
-  live: readonly NodeLease[],
+  live: readonly Claimant[],
+  plannedRevision?: number,
 ): Promise<Takeover> {
   const lock = await deps.leases.readShard(shard);
+  if (plannedRevision !== undefined && lock.revision !== plannedRevision) return { kind: 'lost' };
   if (!mayTake(lock, claimant, live)) return { kind: 'held', by: lock.owner?.nodeId ?? claimant.nodeId };
   const last = await deps.journal.readLast(shard);
   // The lock's bucket may be younger than the journal, after a restore from a backup: the journal's epoch counts too.
@@ -65,6 +68,10 @@ export async function takeShard(
 }
 
 /** Gives a shard's lock back, so that the next owner need not wait. Harmless when it was taken meanwhile. */
-export async function releaseShard(leases: LeaseStore, shard: ShardId, taken: TakenShard): Promise<void> {
+export async function releaseShard(
+  leases: LeaseStore,
+  shard: ShardId,
+  taken: Pick<TakenShard, 'epoch' | 'revision'>,
+): Promise<void> {
   await leases.writeShard({ shard, owner: null, epoch: taken.epoch }, taken.revision);
 }

@@ -17,6 +17,11 @@ export interface EngineConfig {
   /** Time between two renewals, at most a third of the life. */
   readonly leaseRenewMs: number;
 
+  /** Time between two looks at leases and locks while nothing changes. Shorter notices sooner what no hint told of. */
+  readonly clusterPollMs: number;
+  /** Shards that may move at one time for balance. Takeovers of dead owners' shards have no limit. */
+  readonly maxMoves: number;
+
   /** Most messages that wait in one task's mailbox. */
   readonly mailboxCapacity: number;
   /** Command ids that a task remembers with their replies. */
@@ -74,6 +79,8 @@ export const configDefaults: EngineConfig = {
   replicas: 1,
   leaseTtlMs: 20_000,
   leaseRenewMs: 5_000,
+  clusterPollMs: 1_000,
+  maxMoves: 4,
   mailboxCapacity: 64,
   dedupWindowSize: 32,
   maxPendingRecords: 4_096,
@@ -116,6 +123,8 @@ export const configRanges: {
   replicas: { least: 1, most: 5 },
   leaseTtlMs: { least: 2_000, most: 3_600_000 },
   leaseRenewMs: { least: 100, most: 1_200_000 },
+  clusterPollMs: { least: 50, most: 3_600_000 },
+  maxMoves: { least: 1, most: 4_096 },
   mailboxCapacity: { least: 1, most: 65_536 },
   dedupWindowSize: { least: 1, most: 256 },
   maxPendingRecords: { least: 1, most: 1_000_000 },

@@ -1,4 +1,4 @@
-import type { ShardId } from './ids.ts';
+import type { NodeId, ShardId } from './ids.ts';
 
 // Every subject, stream and bucket name is built here, from parts that were checked at the edge. Task ids never go in raw
 // except as the checked last token of a key.
@@ -51,4 +51,17 @@ export function shardSubject(namespace: string, shard: ShardId): string {
 /** Where any node answers JSON requests of the micro service; `endpoint` is one of its fixed names. */
 export function apiSubject(namespace: string, endpoint: string): string {
   return `${namespace}.api.${endpoint}`;
+}
+
+/** Where a node, and nobody else, answers heartbeats and node commands. */
+export function nodeSubject(namespace: string, nodeId: NodeId): string {
+  return `${namespace}.node.${nodeId}`;
+}
+
+/** What all nodes are told. `changed`: look again; `exited`: a node's process is known to have ended. */
+export type ClusterNotice = 'changed' | 'exited';
+
+/** Where all nodes hear a notice, or with `*` every notice; nobody answers. */
+export function clusterSubject(namespace: string, notice: ClusterNotice | '*'): string {
+  return `${namespace}.cluster.${notice}`;
 }

@@ -11,6 +11,8 @@ export interface NodeLease {
   readonly capacity?: number;
   /** It keeps what it has and takes nothing new; false when left out. */
   readonly cordoned?: boolean;
+  /** Shards that it could not open and leaves to others, ascending; none when left out. */
+  readonly declines?: readonly ShardId[];
 }
 
 /** Who holds a shard. Free when `owner` is null. */

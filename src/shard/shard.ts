@@ -211,6 +211,11 @@ export class Shard {
     await this.close(reason);
   }
 
+  /** Ends the grace of a drain that has begun: running drivers are aborted now. */
+  abortStages(reason: Error): void {
+    if (this.#phase === 'draining') this.#stages.close(reason);
+  }
+
   /** Stops at once: drops what is uncommitted, aborts drivers, answers who waits. Safe at any moment and more than once. */
   async close(reason: Error): Promise<void> {
     if (this.#phase === 'closed') return;

@@ -2,23 +2,24 @@ import { EngineError } from '../core/errors.ts';
 import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
 import type { NodeLease, ShardLock } from '../ports/leases.ts';
 
-/** A node's lease as JSON: `{ nodeId, incarnation, startedAt, draining, capacity?, cordoned? }`, always in that order. */
+/** A node's lease as JSON: `{ nodeId, incarnation, startedAt, draining, capacity?, cordoned?, declines? }`, always in that order. */
 export function encodeNodeLease(lease: NodeLease): Uint8Array {
-  const { nodeId, incarnation, startedAt, draining, capacity, cordoned } = lease;
-  return Buffer.from(JSON.stringify({ nodeId, incarnation, startedAt, draining, capacity, cordoned }));
+  const { nodeId, incarnation, startedAt, draining, capacity, cordoned, declines } = lease;
+  return Buffer.from(JSON.stringify({ nodeId, incarnation, startedAt, draining, capacity, cordoned, declines }));
 }
 
 /** The lease in a stored value. @throws EngineError `RECORD_CORRUPT` */
 export function decodeNodeLease(bytes: Uint8Array): NodeLease {
   const value = parseObject('node lease', bytes) as Partial<NodeLease>;
-  const { nodeId, incarnation, startedAt, draining, capacity, cordoned } = value;
+  const { nodeId, incarnation, startedAt, draining, capacity, cordoned, declines } = value;
   const isComplete =
     typeof nodeId === 'string' &&
     typeof incarnation === 'string' &&
     typeof startedAt === 'number' &&
     typeof draining === 'boolean' &&
     (capacity === undefined || (Number.isSafeInteger(capacity) && capacity >= 1)) &&
-    (cordoned === undefined || typeof cordoned === 'boolean');
+    (cordoned === undefined || typeof cordoned === 'boolean') &&
+    (declines === undefined || (Array.isArray(declines) && declines.every((shard) => Number.isSafeInteger(shard))));
   if (!isComplete) throw new EngineError('RECORD_CORRUPT', 'node lease cannot be read', { got: value });
   return {
     nodeId,
@@ -27,6 +28,7 @@ export function decodeNodeLease(bytes: Uint8Array): NodeLease {
     draining,
     ...(capacity === undefined ? {} : { capacity }),
     ...(cordoned === undefined ? {} : { cordoned }),
+    ...(declines === undefined ? {} : { declines }),
   };
 }
 

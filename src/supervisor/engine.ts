@@ -1,148 +1,144 @@
-import type { PayloadStore } from '../actors/payload-store.ts';
+import { ClusterAgent } from '../cluster/cluster-agent.ts';
+import { ClusterLink } from '../cluster/cluster-link.ts';
 import { NodeLeaseKeeper } from '../cluster/node-lease.ts';
-import { releaseShard, takeShard, type TakenShard } from '../cluster/shard-takeover.ts';
-import type { EngineConfig } from '../core/config.ts';
 import { asError, EngineError } from '../core/errors.ts';
-import type { NodeId, Sequence, ShardId } from '../core/ids.ts';
-import type { ShardCommand } from '../core/messages.ts';
-import type { Reply } from '../core/replies.ts';
-import type { PipelineRegistry } from '../pipeline/registry.ts';
-import type { BusService } from '../ports/bus.ts';
-import type { Clock, TimerHandle } from '../ports/clock.ts';
-import type { Journal } from '../ports/journal.ts';
-import type { LeaseStore, NodeLease } from '../ports/leases.ts';
-import type { Logger } from '../ports/logger.ts';
-import type { Metrics } from '../ports/metrics.ts';
-import type { Random } from '../ports/random.ts';
-import type { SnapshotStore } from '../ports/snapshots.ts';
-import { PortBreakers } from '../shard/port-breakers.ts';
-import { ShardMetrics } from '../shard/shard-metrics.ts';
-import { Shard } from '../shard/shard.ts';
-import { StageSlots } from '../shard/stage-slots.ts';
+import type { NodeId, ShardId } from '../core/ids.ts';
+import type { NodeCommand, NodeStatus } from '../core/node-messages.ts';
+import type { EngineDeps } from './engine-deps.ts';
+import { OwnedShards, type OwnedShardStatus } from './owned-shards.ts';
 
-/** What an engine is built of. All ports; the composition root chooses the adapters. */
-export interface EngineDeps {
-  readonly config: EngineConfig;
-  readonly nodeId: NodeId;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly journal: Journal;
-  readonly snapshots: SnapshotStore;
-  readonly leases: LeaseStore;
-  readonly payloads: PayloadStore;
-  readonly registry: PipelineRegistry;
-  /** The user's integrations, handed to every driver. */
-  readonly ports: Readonly<Record<string, unknown>>;
-  /** Makes a shard's subject answer with `deliver`. */
-  readonly serve: (
-    shard: ShardId,
-    deliver: (command: ShardCommand, respond: (reply: Reply) => void) => void,
-  ) => Promise<BusService>;
-  /** How far every projection has read the journal; nothing behind it is trimmed. */
-  readonly projectedThrough: () => Sequence;
-  /** The engine cannot go on as this node; it has stopped itself. */
-  readonly onFailed: (error: EngineError) => void;
-}
+export type { EngineDeps } from './engine-deps.ts';
 
-/** How often shards that are not owned are tried for, and the pause after a shard was lost. */
-const takeoverIntervalMs = 1_000;
-/** Shards that are opened at one time. */
-const maximumOpening = 8;
-/** Longest that a start waits until every free shard is served. */
+/** Longest that a start waits until it has seen the cluster. */
 const startDeadlineMs = 60_000;
-
-interface OwnedShard {
-  readonly shard: Shard;
-  readonly taken: TakenShard;
-  readonly service: BusService;
-}
+/** Longest that a stop waits for the others to be told that this node drains. */
+const drainNoticeMs = 1_000;
 
 /** Where the shards of this node stand. */
 export interface EngineStatus {
   readonly nodeId: NodeId;
+  readonly incarnation: string;
   readonly leaseIsGood: boolean;
-  readonly owned: readonly {
-    readonly shard: ShardId;
-    readonly epoch: number;
-    readonly tasks: number;
-    readonly running: number;
-    readonly stalledMs: number;
-  }[];
-  /** Shards that nobody else holds and that could not be opened, with why. */
+  readonly draining: boolean;
+  readonly cordoned: boolean;
+  readonly owned: readonly OwnedShardStatus[];
+  /** Shards that fall to this node and that it could not open, with why. */
   readonly failing: readonly { readonly shard: ShardId; readonly error: string }[];
 }
 
 /**
- * One node's engine: takes shards, serves them, gives them up in good order. It owns a shard only as long as the journal lets
- * it: whatever it believes, a refused append ends the ownership.
+ * One node's engine: takes its part of the shards, serves them, gives them up in good order. It owns a shard only as long as the
+ * journal lets it: whatever it believes, a refused append ends the ownership.
+ *
+ * ```
+ * lease ──► agent ──plan──► shards
+ *   ▲         ▲                │ lock taken or given back
+ *   │         └── link ◄───────┘
+ *   │    notices, heartbeats, node commands
+ *   └─ ran out: shards dropped, another life of the node begins
+ * ```
  */
 export class Engine {
   readonly #deps: EngineDeps;
   readonly #lease: NodeLeaseKeeper;
-  readonly #incarnation: string;
-  readonly #metrics: ShardMetrics;
-  readonly #slots: StageSlots;
-  readonly #owned = new Map<ShardId, OwnedShard>();
-  readonly #failing = new Map<ShardId, Error>();
+  readonly #shards: OwnedShards;
+  readonly #agent: ClusterAgent;
+  readonly #link: ClusterLink;
   #phase: 'new' | 'running' | 'stopping' | 'stopped' = 'new';
-  /** A newer epoch has taken a shard: perhaps a newer process of this node, whose place it is then. */
-  #leaseInDoubt = false;
-  #round: Promise<void> | null = null;
   #stopping: Promise<void> | null = null;
-  #timer: TimerHandle | null = null;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
-    this.#incarnation = deps.random.id();
-    this.#metrics = new ShardMetrics(deps.metrics);
-    this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
+    const { clock, config, nodeId } = deps;
     this.#lease = new NodeLeaseKeeper(
       {
         ...deps,
-        onTaken: () => this.#fail(new EngineError('OWNERSHIP_LOST', `another process runs as node ${deps.nodeId}`)),
+        onTaken: () => this.#fail(new EngineError('OWNERSHIP_LOST', `another process runs as node ${nodeId}`)),
+        onGained: () => {
+          this.#link.changed();
+          this.#wake();
+        },
         onExpired: () => this.#leaseExpired(),
       },
-      { nodeId: deps.nodeId, incarnation: this.#incarnation, startedAt: deps.clock.now(), draining: false },
+      { nodeId, incarnation: deps.random.id(), startedAt: clock.now(), draining: false },
     );
+    this.#shards = new OwnedShards(deps, {
+      self: () => this.#lease.lease,
+      leaseIsGood: () => this.#lease.isGood,
+      onLockWritten: () => this.#link.changed(),
+      onLost: (error) => {
+        if (error.code === 'OWNERSHIP_LOST') this.#agent.doubt();
+        this.#wake();
+      },
+      onDeclines: (declines) => {
+        if (this.#phase === 'running') void this.#tell({ declines });
+      },
+      onRested: () => this.#wake(),
+    });
+    this.#agent = new ClusterAgent({
+      ...deps,
+      own: this.#lease,
+      ping: (peer, timeoutMs) => this.#link.ping(peer, timeoutMs),
+      host: {
+        serving: () => this.#shards.serving,
+        handingOver: () => this.#shards.handingOver,
+        resting: () => this.#shards.resting,
+        acquire: (planned, up) => this.#shards.acquire(planned, up),
+        release: (planned) => this.#shards.release(planned),
+      },
+    });
+    this.#link = new ClusterLink({
+      ...deps,
+      namespace: config.namespace,
+      self: () => ({ nodeId, incarnation: this.#lease.lease.incarnation }),
+      handle: (command) => this.#handle(command),
+      onChanged: () => this.#wake(),
+      onExited: (peer) => this.#agent.exited(peer),
+    });
   }
 
   get status(): EngineStatus {
+    const { incarnation, draining, cordoned = false } = this.#lease.lease;
     return {
       nodeId: this.#deps.nodeId,
+      incarnation,
       leaseIsGood: this.#lease.isGood,
-      owned: [...this.#owned].map(([id, { shard, taken }]) => {
-        const { tasks, running, stalledMs } = shard.stats;
-        return { shard: id, epoch: taken.epoch, tasks, running, stalledMs };
-      }),
-      failing: [...this.#failing].map(([shard, error]) => ({ shard, error: error.message })),
+      draining,
+      cordoned,
+      owned: this.#shards.status,
+      failing: this.#failing.map(([shard, error]) => ({ shard, error: error.message })),
     };
   }
 
-  /** Whether it serves what it should: for a readiness probe. */
+  /** Whether it serves what it should: for a readiness probe. What another node still has to hand over does not count. */
   get isReady(): boolean {
-    return this.#phase === 'running' && this.#lease.isGood && this.#failing.size === 0 && this.#owned.size > 0;
+    return this.#phase === 'running' && this.#lease.isGood && this.#failing.length === 0 && this.#agent.isSettled;
   }
 
   /**
-   * Checks what is fixed for the cluster's life, takes the lease, and opens every shard that is free.
+   * Checks what is fixed for the cluster's life, takes the lease, and opens every shard that is free and this node's to take. What
+   * it should have and others still own comes to it later.
    *
-   * @throws EngineError `CONFIG_INVALID` when the stored shard count differs, `DEFINITION_CHANGED`, `UNAVAILABLE`, and what the first
-   *   shard that cannot be recovered threw
+   * @throws EngineError `CONFIG_INVALID` when the stored shard count differs, `DEFINITION_CHANGED`, `UNAVAILABLE`, `BUS_FORBIDDEN`,
+   *   and what the first shard that cannot be recovered threw
    */
   async start(): Promise<void> {
     await this.#checkFixed();
-    await this.#lease.start();
+    // Peers ask as soon as they see the lease.
+    await this.#link.start();
+    try {
+      await this.#lease.start();
+    } catch (error) {
+      await this.#link.stop();
+      throw error;
+    }
     this.#phase = 'running';
-    const deadlineMs = this.#deps.clock.monotonicMs() + startDeadlineMs;
-    await this.#takeShards();
-    for (const error of this.#failing.values()) {
-      const isPassing = error instanceof EngineError && error.retryable;
-      if (!isPassing || this.#deps.clock.monotonicMs() > deadlineMs) {
-        await this.stop({ graceMs: 0 });
-        throw error;
-      }
+    await this.#agent.round();
+    await this.#withDeadline(this.#agent.opened(), startDeadlineMs);
+    for (const error of this.#shards.failing.values()) {
+      if (error instanceof EngineError && error.retryable) continue;
+      await this.stop({ graceMs: 0 });
+      throw error;
     }
   }
 
@@ -155,10 +151,15 @@ export class Engine {
   async #stop(graceMs: number): Promise<void> {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopping';
-    this.#timer?.cancel();
-    await this.#round;
-    await Promise.all([...this.#owned.keys()].map((shard) => this.#handOver(shard, graceMs)));
+    await this.#agent.stop();
+    // The others place the shards without this node from here, so that each goes where it stays.
+    await this.#withDeadline(this.#lease.update({ draining: true }), drainNoticeMs);
+    this.#link.changed();
+    await this.#shards.handOverAll(graceMs);
     await this.#lease.stop();
+    this.#link.changed();
+    // Last: a node that does not answer is held to be dead, and its shards are taken without waiting for their handover.
+    await this.#link.stop();
     this.#phase = 'stopped';
   }
 
@@ -169,30 +170,64 @@ export class Engine {
   async abandon(): Promise<void> {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopped';
-    this.#timer?.cancel();
     this.#lease.abandon();
-    await this.#dropShards(new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`));
-    await this.#round;
-  }
-
-  /** Closes every shard at once and hands nothing over. */
-  async #dropShards(reason: EngineError): Promise<void> {
-    const owned = [...this.#owned.values()];
-    this.#owned.clear();
-    this.#metrics.shardsOwned.set(0);
-    await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
+    const reason = new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`);
+    await Promise.all([this.#link.stop(), this.#shards.dropForGood(reason), this.#agent.stop()]);
   }
 
   /** Self-fencing: the fence in the journal keeps a zombie from writing, this keeps it from starting what nobody will record. */
   #leaseExpired(): void {
     if (this.#phase !== 'running') return;
-    const { logger, nodeId } = this.#deps;
-    logger.error({ shards: this.#owned.size }, 'the node lease was not renewed in time; its shards are dropped');
+    const { logger, nodeId, random } = this.#deps;
+    logger.error({ shards: this.#shards.size }, 'the node lease was not renewed in time; its shards are dropped');
     const reason = new EngineError('OWNERSHIP_LOST', `the lease of node ${nodeId} ran out`);
-    this.#dropShards(reason).catch((thrown: unknown) => {
+    // The others hold this life to be over as soon as they see its lease gone, and for good.
+    this.#lease.beginLife(random.id());
+    this.#shards.drop(reason).catch((thrown: unknown) => {
       logger.warn({ err: asError(thrown) }, 'a dropped shard could not stop serving');
     });
-    if (this.#round === null) this.#tryLater();
+    this.#wake();
+  }
+
+  /** Carries a node command out. @throws EngineError `UNAVAILABLE` when the lease could not be written, `NOT_ALLOWED` when it stops */
+  async #handle({ type }: NodeCommand): Promise<NodeStatus> {
+    if (type !== 'node.status') {
+      if (this.#phase !== 'running') throw new EngineError('NOT_ALLOWED', `node ${this.#deps.nodeId} is not running`);
+      if (!(await this.#tell({ draining: type === 'node.drain', cordoned: type === 'node.cordon' }))) {
+        throw new EngineError('UNAVAILABLE', `the lease of node ${this.#deps.nodeId} could not be written`, {
+          hint: 'the node goes on trying: ask for its status',
+        });
+      }
+      this.#deps.logger.info({ command: type }, 'a node command was carried out');
+    }
+    const { owned, failing, ...status } = this.status;
+    const { size: handingOver } = this.#shards.handingOver;
+    const capacity = this.#lease.lease.capacity ?? 1;
+    return { ...status, capacity, owned: owned.length, handingOver, failing: failing.length };
+  }
+
+  /** Says something in the lease, and that it was said. @returns whether the lease could be written now */
+  async #tell(flags: Parameters<NodeLeaseKeeper['update']>[0]): Promise<boolean> {
+    const isWritten = await this.#lease.update(flags);
+    this.#link.changed();
+    this.#wake();
+    return isWritten;
+  }
+
+  /** What another node should have by now is no longer this one's failure. */
+  get #failing(): readonly (readonly [ShardId, Error])[] {
+    return [...this.#shards.failing].filter(([shard]) => this.#agent.isForSelf(shard));
+  }
+
+  #wake(): void {
+    if (this.#phase === 'running') this.#agent.wake();
+  }
+
+  async #withDeadline(work: Promise<unknown>, mostMs: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = this.#deps.clock.setTimer(mostMs, resolve);
+      work.then(() => resolve(), reject).finally(() => timer.cancel());
+    });
   }
 
   async #checkFixed(): Promise<void> {
@@ -221,148 +256,6 @@ export class Engine {
         },
       );
     }
-  }
-
-  /** Tries for every shard that this node does not own, a few at a time; then again after the interval. */
-  async #takeShards(): Promise<void> {
-    this.#round = this.#takeRound().finally(() => {
-      this.#round = null;
-      if (this.#phase === 'running') this.#tryLater();
-    });
-    await this.#round;
-  }
-
-  /** Only while something is missing: a node that owns every shard has nothing to look for. */
-  #tryLater(): void {
-    this.#timer?.cancel();
-    if (this.#owned.size === this.#deps.config.shardCount) return;
-    this.#timer = this.#deps.clock.setTimer(takeoverIntervalMs, () => {
-      if (this.#round === null) void this.#takeShards();
-    });
-  }
-
-  async #takeRound(): Promise<void> {
-    if (!this.#lease.isGood) return;
-    const wanted = Array.from({ length: this.#deps.config.shardCount }, (_, index) => index as ShardId).filter(
-      (shard) => !this.#owned.has(shard),
-    );
-    if (wanted.length === 0) return;
-    // A node may take its own shards back from an earlier process of its name: never from a later one.
-    if (this.#leaseInDoubt) {
-      this.#leaseInDoubt = false;
-      if (!(await this.#lease.confirm())) {
-        this.#leaseInDoubt = true;
-        return;
-      }
-    }
-    let live: readonly NodeLease[];
-    try {
-      live = await this.#deps.leases.listNodes();
-    } catch (thrown) {
-      this.#deps.logger.warn({ err: asError(thrown) }, 'node leases could not be read; shards are tried for later');
-      return;
-    }
-    const workers = Array.from({ length: maximumOpening }, async () => {
-      for (let shard = wanted.shift(); shard !== undefined && this.#phase === 'running'; shard = wanted.shift()) {
-        await this.#tryOpen(shard, live);
-      }
-    });
-    await Promise.all(workers);
-  }
-
-  async #tryOpen(shard: ShardId, live: readonly NodeLease[]): Promise<void> {
-    const { nodeId, logger } = this.#deps;
-    let taken: TakenShard | null = null;
-    try {
-      const takeover = await takeShard(this.#deps, shard, { nodeId, incarnation: this.#incarnation }, live);
-      if (takeover.kind !== 'taken') {
-        this.#failing.delete(shard);
-        return;
-      }
-      taken = takeover.taken;
-      await this.#open(shard, taken);
-      this.#failing.delete(shard);
-    } catch (thrown) {
-      const error = asError(thrown);
-      this.#failing.set(shard, error);
-      logger.error({ shard, err: error }, 'a shard could not be opened; it is tried again');
-      // A node that cannot open it must not keep it from one that can, such as one with a newer pipeline version.
-      if (taken !== null && this.#phase !== 'stopped') await this.#release(shard, taken);
-    }
-  }
-
-  async #release(shard: ShardId, taken: TakenShard): Promise<void> {
-    try {
-      await releaseShard(this.#deps.leases, shard, taken);
-    } catch (thrown) {
-      // The next owner takes the shard all the same, when the lease is gone.
-      this.#deps.logger.warn({ shard, err: asError(thrown) }, 'the lock of a shard could not be given back');
-    }
-  }
-
-  async #open(shardId: ShardId, taken: TakenShard): Promise<void> {
-    const { config, nodeId, clock, random, logger, journal, snapshots, registry, payloads, ports } = this.#deps;
-    const shard = await Shard.open(
-      {
-        config,
-        clock,
-        random,
-        logger,
-        metrics: this.#metrics,
-        journal,
-        snapshots,
-        registry,
-        slots: this.#slots,
-        runner: { clock, logger, payloads, namespace: config.namespace, ports, config },
-        projectedThrough: this.#deps.projectedThrough,
-        leaseIsGood: () => this.#lease.isGood,
-        onLost: (id, error) => this.#lost(id, error),
-      },
-      { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: this.#incarnation },
-      taken.lastSequence,
-    );
-    try {
-      const service = await this.#deps.serve(shardId, (command, respond) => shard.deliver(command, respond));
-      if (shard.isClosed || this.#phase === 'stopped') {
-        await service.stop();
-        throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
-      }
-      this.#owned.set(shardId, { shard, taken, service });
-      this.#metrics.shardsOwned.set(this.#owned.size);
-    } catch (error) {
-      await shard.close(asError(error));
-      throw error;
-    }
-  }
-
-  async #handOver(shardId: ShardId, graceMs: number): Promise<void> {
-    const owned = this.#owned.get(shardId);
-    if (owned === undefined) return;
-    const { logger } = this.#deps;
-    try {
-      // First no new request can come in; what is in hand is answered by the drain.
-      await owned.service.stop();
-      await owned.shard.drain(graceMs);
-      await this.#release(shardId, owned.taken);
-    } catch (thrown) {
-      logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
-    } finally {
-      if (this.#owned.get(shardId) === owned) this.#owned.delete(shardId);
-      this.#metrics.shardsOwned.set(this.#owned.size);
-    }
-  }
-
-  #lost(shardId: ShardId, error: EngineError): void {
-    const owned = this.#owned.get(shardId);
-    this.#owned.delete(shardId);
-    this.#metrics.shardsOwned.set(this.#owned.size);
-    this.#deps.logger.error({ shard: shardId, err: error }, 'a shard was lost');
-    if (this.#phase === 'running' && this.#round === null) this.#tryLater();
-    if (error.code === 'OWNERSHIP_LOST') this.#leaseInDoubt = true;
-    else this.#failing.set(shardId, error);
-    void owned?.service.stop().catch((thrown: unknown) => {
-      this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a lost shard could not stop serving');
-    });
   }
 
   #fail(reason: EngineError): void {

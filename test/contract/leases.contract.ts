@@ -52,9 +52,9 @@ export function leasesContract(name: string, open: () => Promise<LeaseHarness>):
       expect(nodes).toEqual([lease('a'), { ...lease('b'), draining: true }]);
     });
 
-    it('a lease tells the capacity of its node and that it is cordoned', async () => {
+    it('a lease tells the capacity of its node, that it is cordoned, and the shards that it declines', async () => {
       const { store, other } = await open();
-      const cordoned = { ...lease('a'), capacity: 4, cordoned: true };
+      const cordoned = { ...lease('a'), capacity: 4, cordoned: true, declines: [2, 7] as never };
       heldRevision(await store.renewNode(cordoned, ttlMs, null));
       await until(async () => (await other.listNodes()).length === 1);
       expect(await other.listNodes()).toEqual([cordoned]);

@@ -221,6 +221,28 @@ describe('cabinet pipeline, doctor and config', () => {
     expect(await folder.run(['pipeline', 'machine', 'nope'])).toMatchObject({ code: 3 });
   });
 
+  it('R-WRK-2: shows the cluster, its node and shards, and cordons and uncordons the node', async () => {
+    const status = (await folder.run(['cluster', 'status', '--json'])).json() as {
+      readonly nodes: readonly { readonly nodeId: string; readonly owned: number }[];
+      readonly shards: readonly unknown[];
+    };
+    expect(status).toMatchObject({ isBalanced: true, nodes: [{ status: 'up', failing: 0 }] });
+    const { nodeId, owned } = status.nodes[0] as { readonly nodeId: string; readonly owned: number };
+    expect(owned).toBe(status.shards.length);
+    expect((await folder.run(['node', 'cordon', nodeId, '--json'])).json()).toMatchObject({ nodeId, cordoned: true });
+    expect((await folder.run(['node', 'list', '-o', 'jsonl'])).lines()).toMatchObject([{ nodeId, status: 'cordoned' }]);
+    expect((await folder.run(['node', 'uncordon', nodeId])).stdout).toMatch(/cordoned +no/);
+    expect((await folder.run(['shard', 'list', '--node', nodeId, '-o', 'jsonl'])).lines()).toHaveLength(owned);
+    expect(await folder.run(['rebalance', '--dry-run'])).toMatchObject({ code: 0, stdout: 'nothing to move\n' });
+  });
+
+  it('NO_OWNER: a command to a node that is not there exits 6', async () => {
+    expect(await folder.run(['node', 'drain', 'nobody'])).toMatchObject({
+      code: 6,
+      stderr: expect.stringContaining('error NO_OWNER: no node nobody is there'),
+    });
+  });
+
   it('the doctor finds this engine in good health', async () => {
     const run = await folder.run(['doctor', '--json']);
     expect(run).toMatchObject({ code: 0 });

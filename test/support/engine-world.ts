@@ -178,7 +178,7 @@ export class EngineWorld {
     let entries: readonly JournalEntry[] = [];
     await eventually('the journal can be read', async () => {
       try {
-        entries = await readWholeJournal(journal, shardCount);
+        entries = await readWholeJournal(journal, this.settings.config.shardCount ?? shardCount);
         return true;
       } catch (error) {
         if (error instanceof EngineError && error.code === 'UNAVAILABLE') return false;

@@ -30,6 +30,13 @@ describe('the program', () => {
       ...['list', 'show', 'machine'].map((name) => `pipeline ${name}`),
       'dlq',
       ...['list', 'groups', 'redrive'].map((name) => `dlq ${name}`),
+      'cluster',
+      'cluster status',
+      'node',
+      ...['list', 'cordon', 'uncordon', 'drain'].map((name) => `node ${name}`),
+      'shard',
+      'shard list',
+      'rebalance',
       'doctor',
       'config',
       'config print',
@@ -94,6 +101,8 @@ describe('the program', () => {
     ['no resolution', ['task', 'resolve', 'a']],
     ['two resolutions', ['task', 'resolve', 'a', '--not-done', '--failed', 'why']],
     ['ids and a filter', ['dlq', 'redrive', 'a', '--code', 'X']],
+    ['a rebalance that is not dry', ['rebalance']],
+    ['a drain of no node', ['node', 'drain']],
     ['a dry run of ids', ['dlq', 'redrive', 'a', '--dry-run']],
   ])('INVALID_ARGUMENT: %s exits 2', async (_what, args) => {
     const run = await runInProcess(args);

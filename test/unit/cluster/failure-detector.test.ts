@@ -64,6 +64,25 @@ function after(...events: readonly PeerEvent[]): PeerState {
   return events.reduce((state, event) => observePeer(policy, state, event), newPeer(0));
 }
 
+describe('observePeer: an observer without a link', () => {
+  const cutOff = (sentAtMs: number): PeerEvent => ({ type: 'heartbeat.cutOff', sentAtMs, atMs: sentAtMs });
+
+  it('R-LOCK-2: suspects nobody, and what it suspected before is forgotten', () => {
+    expect(after(cutOff(0), cutOff(300))).toEqual({ status: 'alive', nextCheckAtMs: 600 });
+    expect(after(timedOut(0), timedOut(500), timedOut(1_000), cutOff(1_500))).toEqual({
+      status: 'alive',
+      nextCheckAtMs: 1_800,
+    });
+  });
+
+  it('brings nobody back that it held to be down', () => {
+    const down: PeerState = { status: 'down', sinceMs: 5, why: 'silent', nextCheckAtMs: 10 };
+    expect(observePeer(policy, down, cutOff(10))).toEqual({ ...down, nextCheckAtMs: 310 });
+    const gone: PeerState = { status: 'down', sinceMs: 5, why: 'leaseGone', nextCheckAtMs: null };
+    expect(observePeer(policy, gone, cutOff(10))).toBe(gone);
+  });
+});
+
 describe('observePeer: how fast', () => {
   it('R-WRK-2: a killed process is down in under 1 s, whatever the phase of the heartbeat and up to 20 ms of round trip', () => {
     let worstMs = 0;

@@ -185,6 +185,54 @@ describe('a lease of which another process has the name', () => {
   });
 });
 
+describe('a lease that goes on as another life', () => {
+  it('R-LOCK-2: is the same node under a new incarnation, and the old one is gone', async () => {
+    const world = new World();
+    const keeper = await world.started('i-1');
+    world.fault = () => 'unavailable';
+    await world.clock.advance(16_000);
+    keeper.beginLife('i-2');
+    expect(keeper.lease).toMatchObject({ incarnation: 'i-2', startedAt: world.clock.now() });
+    world.fault = () => 'none';
+    await world.clock.advance(1_000);
+    expect(await world.live()).toEqual(['i-2']);
+    expect(keeper.isGood).toBe(true);
+    expect(world.events).toEqual(['i-1 expired at 16000']);
+  });
+
+  it('R-LOCK-2: does not take its own life before for another process, when the answer to that one’s renewal was lost', async () => {
+    const world = new World();
+    const keeper = await world.started('i-1');
+    world.fault = (operation) => (operation === 'renewNode' ? 'lostAnswer' : 'none');
+    await world.clock.advance(16_000);
+    keeper.beginLife('i-2');
+    world.fault = () => 'none';
+    await world.clock.advance(2_000);
+    expect(await world.live()).toEqual(['i-2']);
+    expect(world.events).toEqual(['i-1 expired at 16000']);
+  });
+});
+
+describe('what a lease says', () => {
+  it('is told at once when it changes, and kept over renewals', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    expect(await keeper.update({ draining: true })).toBe(true);
+    await world.clock.advance(10_000);
+    expect(await world.leases.listNodes()).toMatchObject([{ draining: true }]);
+  });
+
+  it('UNAVAILABLE: is told later when the store does not answer now', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    world.fault = () => 'unavailable';
+    expect(await keeper.update({ cordoned: true })).toBe(false);
+    world.fault = () => 'none';
+    await world.clock.advance(1_000);
+    expect(await world.leases.listNodes()).toMatchObject([{ cordoned: true }]);
+  });
+});
+
 describe('the end of a lease', () => {
   it('R-LOCK-2: gives it back at once when the node stops', async () => {
     const world = new World();

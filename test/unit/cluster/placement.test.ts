@@ -102,6 +102,25 @@ describe('placeShards', () => {
     expect(placeShards({ members: [], shardCount: 32 }).size).toBe(0);
   });
 
+  it('gives a shard that its node declines to the least loaded one that does not, and moves no other', () => {
+    const plain = placeShards({ members: members('a', 'b', 'c'), shardCount: 32 });
+    const declines = [...plain].flatMap(([shard, nodeId]) => (nodeId === 'a' ? [shard] : [])).slice(0, 3);
+    const cluster = [aMember('a', { declines }), ...members('b', 'c')];
+    const redirected = placeShards({ members: cluster, shardCount: 32 });
+    expect(redirected).toEqual(placeShards({ members: cluster.toReversed(), shardCount: 32 }));
+    for (const [shard, nodeId] of redirected) {
+      if (declines.includes(shard)) expect(nodeId).not.toBe('a');
+      else expect(nodeId).toBe(plain.get(shard));
+    }
+  });
+
+  it('leaves a shard that every node declines where it was', () => {
+    const plain = placeShards({ members: members('a', 'b'), shardCount: 8 });
+    const declines = [3 as ShardId];
+    const cluster = [aMember('a', { declines }), aMember('b', { declines })];
+    expect(placeShards({ members: cluster, shardCount: 8 })).toEqual(plain);
+  });
+
   it('gives a node that starts again the shards that it had', () => {
     const before = placeShards({ members: members('a', 'b', 'c'), shardCount: 64 });
     const restarted = [aMember('a'), aMember('b', { incarnation: 'b-2' }), aMember('c')];

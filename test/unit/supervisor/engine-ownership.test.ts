@@ -14,12 +14,13 @@ const idle = { stop: () => Promise.resolve() };
 describe('a shard that was lost', () => {
   it('R-WRK-2 OWNERSHIP_LOST: is taken again when its new owner is gone', async () => {
     const test = TestEngine.create({ pipelines: [card], config: { leaseTtlMs: 20_000, leaseRenewMs: 5_000 } });
-    const first = test.createEngine('node-1');
+    const first = test.createEngine('node-2');
     await test.run(first.start());
     // An operator's mistake: the lock is given away while its owner lives.
     const lock = await test.leases.readShard(shard);
     await test.leases.writeShard({ ...lock, owner: null }, lock.revision);
-    const second = test.createEngine('node-2');
+    // Placement gives the shard to this one when both are there.
+    const second = test.createEngine('node-1');
     await test.run(second.start());
     await test.run(test.client.submit(card, 'x', { taskId: 'a' }));
     await test.advance(10);
@@ -43,12 +44,12 @@ describe('a shard that was lost', () => {
     const snapshots = tapSnapshots(test.snapshots, (call, make) =>
       isDown && call === 'snapshots.write' ? Promise.reject(new EngineError('UNAVAILABLE', call)) : make(),
     );
-    const first = world.engine('node-1', { snapshots });
+    const first = world.engine('node-2', { snapshots });
     await test.run(first.start());
     await world.answer(world.submit('a'));
     const lock = await test.leases.readShard(shard);
     await test.leases.writeShard({ ...lock, owner: null }, lock.revision);
-    const second = test.createEngine('node-2');
+    const second = test.createEngine('node-1');
     await test.run(second.start());
     await test.advance(3_000);
     isDown = false;

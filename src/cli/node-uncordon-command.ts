@@ -1,0 +1,16 @@
+import type { Command } from 'commander';
+import type { CliContext } from './context.ts';
+import { commandNode, type NodeCommandOptions } from './node-command.ts';
+import { addClusterOptions, addExamples, addOutputOptions } from './options.ts';
+
+/** `cabinet node uncordon`. */
+export function addNodeUncordon(parent: Command, context: CliContext): void {
+  const command = parent
+    .command('uncordon <node>')
+    .description('take a cordon or a drain of a node back')
+    .action((nodeId: string, options: NodeCommandOptions) =>
+      commandNode(context, options, ({ client, deadlineMs }) => client.cluster.uncordon(nodeId, { deadlineMs })),
+    );
+  addOutputOptions(addClusterOptions(command));
+  addExamples(command, 'cabinet node uncordon n-2');
+}

@@ -1,0 +1,167 @@
+import { asError, EngineError, unreachable } from '../core/errors.ts';
+import {
+  decodeNodeCommand,
+  decodeNodeLife,
+  decodeNodeReply,
+  encodeNodeMessage,
+  type NodeCommand,
+  type NodeReply,
+  type NodeStatus,
+} from '../core/node-messages.ts';
+import { clusterSubject, nodeSubject } from '../core/subjects.ts';
+import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
+import type { Clock, TimerHandle } from '../ports/clock.ts';
+import type { Logger } from '../ports/logger.ts';
+import { memberKey, type MemberIdentity } from './membership.ts';
+import type { Heartbeat } from './peer-watch.ts';
+
+/** What {@link ClusterLink} asks of the outside. */
+export interface ClusterLinkDeps {
+  readonly bus: Bus;
+  readonly namespace: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** This node's life at this moment. */
+  readonly self: () => MemberIdentity;
+  /** Carries a node command out, and gives the status after it. */
+  readonly handle: (command: NodeCommand) => Promise<NodeStatus>;
+  /** Another node tells that something has changed. */
+  readonly onChanged: () => void;
+  /** Somebody tells that this process has ended. */
+  readonly onExited: (peer: MemberIdentity) => void;
+}
+
+/** Least time from one notice of a change to the next; those between become one. */
+const noticeIntervalMs = 50;
+/** Nobody answers a notice: how long the bus keeps it in mind. */
+const noticeTimeoutMs = 1;
+/** The life that was asked for answers before another one of the same name. */
+const otherLifeDelayMs = 50;
+/** For so long after this node was cut off, a peer that is not served may only be slower to come back: it counts as silent. */
+const reconnectGraceMs = 5_000;
+
+/** One node's talk with the others over the bus: heartbeats, node commands and notices. What it carries are hints; locks and fences decide. */
+export class ClusterLink {
+  readonly #deps: ClusterLinkDeps;
+  readonly #services: BusService[] = [];
+  #noticeTimer: TimerHandle | null = null;
+  #noticedMs = Number.NEGATIVE_INFINITY;
+  #cutOffMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  constructor(deps: ClusterLinkDeps) {
+    this.#deps = deps;
+  }
+
+  /** Serves the node's own subject and hears notices. @throws EngineError `BUS_FORBIDDEN`, `UNAVAILABLE` */
+  async start(): Promise<void> {
+    const { bus, namespace, self } = this.#deps;
+    const serve = async (subject: string, handler: (request: BusRequest) => void): Promise<void> => {
+      const service = await bus.serve(subject, (request) => {
+        if (!this.#stopped) handler(request);
+      });
+      if (this.#stopped) await service.stop();
+      else this.#services.push(service);
+    };
+    await Promise.all([
+      serve(nodeSubject(namespace, self().nodeId), (request) => this.#answer(request)),
+      serve(clusterSubject(namespace, '*'), (request) => this.#hear(request)),
+    ]);
+  }
+
+  /** Answers nobody from now on. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#noticeTimer?.cancel();
+    await Promise.all(this.#services.splice(0).map((service) => service.stop()));
+  }
+
+  /** Asks a peer whether it is there. */
+  async ping(peer: MemberIdentity, timeoutMs: number): Promise<Heartbeat> {
+    const { bus, namespace, clock } = this.#deps;
+    const body = encodeNodeMessage({ type: 'node.status', incarnation: peer.incarnation });
+    const outcome = await bus.request(nodeSubject(namespace, peer.nodeId), body, { timeoutMs });
+    switch (outcome.kind) {
+      case 'reply':
+        return this.#isFrom(peer, outcome.body) ? 'answered' : 'refused';
+      case 'no-responders':
+        return clock.monotonicMs() - this.#cutOffMs < reconnectGraceMs ? 'timedOut' : 'refused';
+      case 'timeout':
+        return 'timedOut';
+      case 'disconnected':
+        this.#cutOffMs = clock.monotonicMs();
+        return 'cutOff';
+      default:
+        return unreachable(outcome);
+    }
+  }
+
+  /** Tells the others to look again: a lock or a lease has changed. */
+  changed(): void {
+    if (this.#stopped || this.#noticeTimer !== null) return;
+    const { clock } = this.#deps;
+    const delayMs = Math.max(0, this.#noticedMs + noticeIntervalMs - clock.monotonicMs());
+    if (delayMs === 0) this.#sendChanged();
+    else this.#noticeTimer = clock.setTimer(delayMs, () => this.#sendChanged());
+  }
+
+  #sendChanged(): void {
+    const { bus, namespace, clock, self } = this.#deps;
+    this.#noticeTimer = null;
+    this.#noticedMs = clock.monotonicMs();
+    void bus.request(clusterSubject(namespace, 'changed'), encodeNodeMessage(self()), { timeoutMs: noticeTimeoutMs });
+  }
+
+  #isFrom(peer: MemberIdentity, body: Uint8Array): boolean {
+    try {
+      const reply = decodeNodeReply(body);
+      return reply.kind === 'status' && memberKey(reply.status) === memberKey(peer);
+    } catch (thrown) {
+      this.#deps.logger.warn({ peer: peer.nodeId, err: asError(thrown) }, 'an answer to a heartbeat cannot be read');
+      return false;
+    }
+  }
+
+  #answer(request: BusRequest): void {
+    if (!request.canReply) return;
+    let command: NodeCommand;
+    try {
+      command = decodeNodeCommand(request.body);
+    } catch (thrown) {
+      request.reply(encodeNodeMessage(errorReply(thrown)));
+      return;
+    }
+    const { clock, self } = this.#deps;
+    const isMeant = command.incarnation === undefined || command.incarnation === self().incarnation;
+    if (isMeant) void this.#carryOut(request, command);
+    else clock.setTimer(otherLifeDelayMs, () => void this.#carryOut(request, { type: 'node.status' }));
+  }
+
+  async #carryOut(request: BusRequest, command: NodeCommand): Promise<void> {
+    let reply: NodeReply;
+    try {
+      reply = { kind: 'status', status: await this.#deps.handle(command) };
+    } catch (thrown) {
+      reply = errorReply(thrown);
+    }
+    if (!this.#stopped) request.reply(encodeNodeMessage(reply));
+  }
+
+  #hear({ subject, body }: BusRequest): void {
+    const { namespace, logger, self, onChanged, onExited } = this.#deps;
+    try {
+      const life = decodeNodeLife(body);
+      if (memberKey(life) === memberKey(self())) return;
+      if (subject === clusterSubject(namespace, 'exited')) onExited(life);
+      else if (subject === clusterSubject(namespace, 'changed')) onChanged();
+    } catch (thrown) {
+      logger.warn({ subject, err: asError(thrown) }, 'a notice cannot be read');
+    }
+  }
+}
+
+function errorReply(thrown: unknown): NodeReply {
+  const error = asError(thrown);
+  const known = error instanceof EngineError ? error : new EngineError('INTERNAL', error.message, { cause: error });
+  return { kind: 'error', error: known.toReport() };
+}

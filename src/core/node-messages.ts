@@ -1,0 +1,135 @@
+import { asError, EngineError, errorCatalog, type ErrorCode, type ErrorReport } from './errors.ts';
+import { parseNodeId, type NodeId } from './ids.ts';
+import type { JsonValue } from './json.ts';
+import { parseStrictJson } from './strict-json.ts';
+
+// What nodes say to each other and an operator to a node: small JSON documents, so that any NATS client can ask.
+
+/** One life of a node, as it is named in a message. */
+export interface NodeLife {
+  readonly nodeId: NodeId;
+  readonly incarnation: string;
+}
+
+/** What a node may be asked. `node.status` is the heartbeat too. */
+export const nodeCommandTypes = ['node.status', 'node.cordon', 'node.uncordon', 'node.drain'] as const;
+
+/**
+ * A request to a node.
+ *
+ * - `node.status`: sent by peers as a heartbeat and by an operator; changes nothing
+ * - `node.cordon`: sent by an operator; the node keeps what it has and takes nothing new
+ * - `node.drain`: sent by an operator; the node hands over what it has, and stays
+ * - `node.uncordon`: sent by an operator; takes back either of the two
+ */
+export interface NodeCommand {
+  readonly type: (typeof nodeCommandTypes)[number];
+  /** The life that is meant, where it matters which one answers; the one that is there answers all the same, but later. */
+  readonly incarnation?: string | undefined;
+}
+
+/** What a node tells of itself. */
+export interface NodeStatus extends NodeLife {
+  readonly capacity: number;
+  readonly draining: boolean;
+  readonly cordoned: boolean;
+  readonly leaseIsGood: boolean;
+  /** Shards that it serves, that it hands over now, and that it could not open. */
+  readonly owned: number;
+  readonly handingOver: number;
+  readonly failing: number;
+}
+
+/** A node's answer. */
+export type NodeReply =
+  { readonly kind: 'status'; readonly status: NodeStatus } | { readonly kind: 'error'; readonly error: ErrorReport };
+
+/** Largest of these documents. */
+const maximumNodeMessageBytes = 16 * 1024;
+
+/** Any of these documents as bytes. */
+export function encodeNodeMessage(message: NodeCommand | NodeReply | NodeLife): Uint8Array {
+  return Buffer.from(JSON.stringify(message));
+}
+
+/** The command in a request; an empty one asks for the status. @throws EngineError `INVALID_MESSAGE`, `PAYLOAD_TOO_LARGE` */
+export function decodeNodeCommand(body: Uint8Array): NodeCommand {
+  if (body.length === 0) return { type: 'node.status' };
+  const { type, incarnation } = parseObject(body);
+  const known = nodeCommandTypes.find((name) => name === type);
+  if (known === undefined || (incarnation !== undefined && typeof incarnation !== 'string')) {
+    throw malformed('a node command', type);
+  }
+  return incarnation === undefined ? { type: known } : { type: known, incarnation };
+}
+
+/** A node's answer. @throws EngineError `INVALID_MESSAGE`, `PAYLOAD_TOO_LARGE` */
+export function decodeNodeReply(body: Uint8Array): NodeReply {
+  const value = parseObject(body);
+  if (value['kind'] === 'status') return { kind: 'status', status: parseStatus(value['status']) };
+  if (value['kind'] === 'error') return { kind: 'error', error: parseError(value['error']) };
+  throw malformed("a node's answer", value['kind']);
+}
+
+/** The life that a notice is about or from. @throws EngineError `INVALID_MESSAGE`, `PAYLOAD_TOO_LARGE` */
+export function decodeNodeLife(body: Uint8Array): NodeLife {
+  return parseLife(parseObject(body));
+}
+
+type JsonFields = Exclude<Extract<JsonValue, object>, readonly JsonValue[]>;
+
+function parseObject(body: Uint8Array): JsonFields {
+  const value = parseStrictJson(body, maximumNodeMessageBytes);
+  if (isFields(value)) return value;
+  throw malformed('a node message', value);
+}
+
+function parseLife({ nodeId, incarnation }: JsonFields): NodeLife {
+  if (typeof incarnation !== 'string') throw malformed('an incarnation', incarnation);
+  try {
+    return { nodeId: parseNodeId(nodeId), incarnation };
+  } catch (thrown) {
+    throw new EngineError('INVALID_MESSAGE', asError(thrown).message, { cause: thrown });
+  }
+}
+
+function parseStatus(value: JsonValue | undefined): NodeStatus {
+  if (!isFields(value)) throw malformed("a node's status", value);
+  const count = (name: string): number => {
+    const found = value[name];
+    if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw malformed(name, found);
+    return found;
+  };
+  const flag = (name: string): boolean => {
+    const found = value[name];
+    if (typeof found !== 'boolean') throw malformed(name, found);
+    return found;
+  };
+  return {
+    ...parseLife(value),
+    capacity: count('capacity'),
+    draining: flag('draining'),
+    cordoned: flag('cordoned'),
+    leaseIsGood: flag('leaseIsGood'),
+    owned: count('owned'),
+    handingOver: count('handingOver'),
+    failing: count('failing'),
+  };
+}
+
+function parseError(value: JsonValue | undefined): ErrorReport {
+  if (!isFields(value)) throw malformed('an error', value);
+  const { code, message } = value;
+  if (typeof code !== 'string' || !(code in errorCatalog) || typeof message !== 'string') {
+    throw malformed('an error', code);
+  }
+  return new EngineError(code as ErrorCode, message).toReport();
+}
+
+function isFields(value: JsonValue | undefined): value is JsonFields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function malformed(what: string, got: unknown): EngineError {
+  return new EngineError('INVALID_MESSAGE', `${what} cannot be read`, { got });
+}

@@ -1,0 +1,304 @@
+import type { PlannedAcquire, PlannedRelease } from '../cluster/assignment-plan.ts';
+import type { MemberIdentity } from '../cluster/membership.ts';
+import { releaseShard, takeShard, type TakenShard } from '../cluster/shard-takeover.ts';
+import { asError, EngineError } from '../core/errors.ts';
+import type { ShardId } from '../core/ids.ts';
+import type { BusService } from '../ports/bus.ts';
+import type { TimerHandle } from '../ports/clock.ts';
+import { ShardMetrics } from '../shard/shard-metrics.ts';
+import { Shard } from '../shard/shard.ts';
+import { PortBreakers } from '../shard/port-breakers.ts';
+import { StageSlots } from '../shard/stage-slots.ts';
+import type { EngineDeps } from './engine-deps.ts';
+import { restartBackoffDefaults, restartDelayMs } from './restart-backoff.ts';
+
+/** What {@link OwnedShards} asks of its engine. */
+export interface OwnedShardsHost {
+  /** This node's life at this moment. */
+  readonly self: () => MemberIdentity;
+  readonly leaseIsGood: () => boolean;
+  /** A lock was taken or given back. */
+  readonly onLockWritten: () => void;
+  /** A shard was lost to a newer epoch, or closed itself for another reason. */
+  readonly onLost: (error: EngineError) => void;
+  /** The shards that this node cannot open, and another one might, have changed. */
+  readonly onDeclines: (declines: readonly ShardId[]) => void;
+  /** A shard that could not be opened may be tried again. */
+  readonly onRested: () => void;
+}
+
+/** One owned shard in numbers. */
+export interface OwnedShardStatus {
+  readonly shard: ShardId;
+  readonly epoch: number;
+  readonly tasks: number;
+  readonly running: number;
+  readonly stalledMs: number;
+}
+
+/** A shard that has not failed for so long begins its waits anew. */
+const failuresForgottenMs = 60_000;
+
+interface OwnedShard {
+  readonly shard: Shard;
+  readonly taken: TakenShard;
+  readonly service: BusService;
+}
+
+/** A shard that could not be opened, or that failed. */
+interface FailingShard {
+  readonly error: Error;
+  /** Null when it may be tried at once. */
+  readonly rest: TimerHandle | null;
+}
+
+/**
+ * The shards of one node:
+ *
+ * ```
+ * acquire: take the lock ─► open ─► serving ─► handover: stop serving ─► drain ─► give the lock back
+ *                            │        └─ lost, or dropped with the lease: closed at once
+ *                            └─ failed: give the lock back, rest, try again
+ * ```
+ */
+export class OwnedShards {
+  readonly #deps: EngineDeps;
+  readonly #host: OwnedShardsHost;
+  readonly #metrics: ShardMetrics;
+  readonly #slots: StageSlots;
+  readonly #owned = new Map<ShardId, OwnedShard>();
+  readonly #opening = new Set<ShardId>();
+  readonly #handovers = new Map<ShardId, Promise<void>>();
+  readonly #declines = new Set<ShardId>();
+  readonly #failing = new Map<ShardId, FailingShard>();
+  /** Failures of a shard in a row, also of one that is served again: only time forgets them. */
+  readonly #failures = new Map<ShardId, { readonly count: number; readonly atMs: number }>();
+  #closed = false;
+
+  constructor(deps: EngineDeps, host: OwnedShardsHost) {
+    this.#deps = deps;
+    this.#host = host;
+    this.#metrics = new ShardMetrics(deps.metrics);
+    this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
+  }
+
+  get size(): number {
+    return this.#owned.size;
+  }
+
+  get status(): readonly OwnedShardStatus[] {
+    return [...this.#owned].map(([id, { shard, taken }]) => {
+      const { tasks, running, stalledMs } = shard.stats;
+      return { shard: id, epoch: taken.epoch, tasks, running, stalledMs };
+    });
+  }
+
+  /** Shards that could not be opened, or that failed, with why. */
+  get failing(): ReadonlyMap<ShardId, Error> {
+    return new Map([...this.#failing].map(([shard, { error }]) => [shard, error]));
+  }
+
+  /** Those that are served, opened or handed over now. */
+  get serving(): ReadonlySet<ShardId> {
+    return new Set([...this.#owned.keys(), ...this.#opening, ...this.#handovers.keys()]);
+  }
+
+  get handingOver(): ReadonlySet<ShardId> {
+    return new Set(this.#handovers.keys());
+  }
+
+  /** Those that could not be opened and are not yet tried again. */
+  get resting(): ReadonlySet<ShardId> {
+    return new Set([...this.#failing].filter(([, { rest }]) => rest !== null).map(([shard]) => shard));
+  }
+
+  /**
+   * Takes a shard's lock and opens it. A failure is kept in {@link failing}; its lock is given back, so that a node that cannot
+   * open it does not keep it from one that can, such as one with a newer pipeline version.
+   *
+   * @param up - the nodes whose locks must be respected
+   */
+  async acquire({ shard, revision }: PlannedAcquire, up: readonly MemberIdentity[]): Promise<void> {
+    if (this.#closed || this.serving.has(shard)) return;
+    this.#opening.add(shard);
+    const self = this.#host.self();
+    let taken: TakenShard | null = null;
+    try {
+      const takeover = await takeShard(this.#deps, shard, self, up, revision);
+      if (takeover.kind !== 'taken') {
+        this.#forgetFailure(shard);
+        return;
+      }
+      taken = takeover.taken;
+      await this.#open(shard, taken, self);
+      this.#forgetFailure(shard);
+      this.#decline(shard, false);
+      this.#host.onLockWritten();
+    } catch (thrown) {
+      const error = asError(thrown);
+      this.#deps.logger.error({ shard, err: error }, 'a shard could not be opened; it is tried again');
+      if (taken !== null && !this.#closed) await this.#giveBack(shard, taken);
+      this.#noteFailure(shard, error);
+      // What no repeat will mend here, such as a pipeline version that this process does not have.
+      if (error instanceof EngineError && !error.retryable) this.#decline(shard, true);
+    } finally {
+      this.#opening.delete(shard);
+    }
+  }
+
+  /** Hands a shard over, or gives a lock back that is held and not served. */
+  async release({ shard, epoch, revision }: PlannedRelease): Promise<void> {
+    if (this.#opening.has(shard)) return;
+    if (this.#owned.has(shard)) await this.#handOver(shard, this.#deps.config.drainGraceMs);
+    else await this.#giveBack(shard, { epoch, revision });
+  }
+
+  /** Hands all shards over at once, and opens none any more. */
+  async handOverAll(graceMs: number): Promise<void> {
+    this.#close();
+    // A handover that has begun with more grace gets no more than the others from here.
+    const hurry = this.#deps.clock.setTimer(graceMs, () => {
+      const reason = new EngineError('OWNERSHIP_LOST', `node ${this.#deps.nodeId} stops`);
+      for (const shard of begun) this.#owned.get(shard)?.shard.abortStages(reason);
+    });
+    const begun = [...this.#handovers.keys()];
+    await Promise.all([
+      ...this.#handovers.values(),
+      ...[...this.#owned.keys()].map((shard) => this.#handOver(shard, graceMs)),
+    ]);
+    hurry.cancel();
+  }
+
+  /** Closes every shard at once and hands nothing over. */
+  async drop(reason: EngineError): Promise<void> {
+    const owned = [...this.#owned.values()];
+    this.#owned.clear();
+    this.#metrics.shardsOwned.set(0);
+    await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
+  }
+
+  /** As {@link drop}, and nothing that is being opened will be served. */
+  dropForGood(reason: EngineError): Promise<void> {
+    this.#close();
+    return this.drop(reason);
+  }
+
+  #close(): void {
+    this.#closed = true;
+    for (const { rest } of this.#failing.values()) rest?.cancel();
+  }
+
+  async #open(shardId: ShardId, taken: TakenShard, self: MemberIdentity): Promise<void> {
+    const { config, nodeId, clock, random, logger, journal, snapshots, registry, payloads, ports } = this.#deps;
+    const shard = await Shard.open(
+      {
+        config,
+        clock,
+        random,
+        logger,
+        metrics: this.#metrics,
+        journal,
+        snapshots,
+        registry,
+        slots: this.#slots,
+        runner: { clock, logger, payloads, namespace: config.namespace, ports, config },
+        projectedThrough: this.#deps.projectedThrough,
+        leaseIsGood: this.#host.leaseIsGood,
+        onLost: (id, error) => this.#lost(id, error),
+      },
+      { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: self.incarnation },
+      taken.lastSequence,
+    );
+    try {
+      const service = await this.#deps.serve(shardId, (command, respond) => shard.deliver(command, respond));
+      // The node's lease may have run out meanwhile.
+      const isOfThisLife = this.#host.self().incarnation === self.incarnation;
+      if (shard.isClosed || this.#closed || !isOfThisLife) {
+        await service.stop();
+        throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
+      }
+      this.#owned.set(shardId, { shard, taken, service });
+      this.#metrics.shardsOwned.set(this.#owned.size);
+    } catch (error) {
+      await shard.close(asError(error));
+      throw error;
+    }
+  }
+
+  #handOver(shardId: ShardId, graceMs: number): Promise<void> {
+    const owned = this.#owned.get(shardId);
+    const begun = this.#handovers.get(shardId);
+    if (begun !== undefined || owned === undefined) return begun ?? Promise.resolve();
+    const handover = this.#drain(shardId, owned, graceMs).finally(() => {
+      this.#handovers.delete(shardId);
+    });
+    this.#handovers.set(shardId, handover);
+    return handover;
+  }
+
+  async #drain(shardId: ShardId, owned: OwnedShard, graceMs: number): Promise<void> {
+    try {
+      // First no new request can come in; what is in hand is answered by the drain.
+      await owned.service.stop();
+      await owned.shard.drain(graceMs);
+      // Lost meanwhile: the lock is not this node's to give.
+      if (this.#owned.get(shardId) === owned) await this.#giveBack(shardId, owned.taken);
+    } catch (thrown) {
+      this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
+    } finally {
+      if (this.#owned.get(shardId) === owned) this.#owned.delete(shardId);
+      this.#metrics.shardsOwned.set(this.#owned.size);
+    }
+  }
+
+  async #giveBack(shard: ShardId, taken: Pick<TakenShard, 'epoch' | 'revision'>): Promise<void> {
+    try {
+      await releaseShard(this.#deps.leases, shard, taken);
+      this.#host.onLockWritten();
+    } catch (thrown) {
+      // The next owner takes the shard all the same, when the lease is gone.
+      this.#deps.logger.warn({ shard, err: asError(thrown) }, 'the lock of a shard could not be given back');
+    }
+  }
+
+  #lost(shardId: ShardId, error: EngineError): void {
+    const owned = this.#owned.get(shardId);
+    this.#owned.delete(shardId);
+    this.#metrics.shardsOwned.set(this.#owned.size);
+    this.#deps.logger.error({ shard: shardId, err: error }, 'a shard was lost');
+    if (error.code !== 'OWNERSHIP_LOST') this.#noteFailure(shardId, error);
+    this.#host.onLost(error);
+    void owned?.service.stop().catch((thrown: unknown) => {
+      this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a lost shard could not stop serving');
+    });
+  }
+
+  #noteFailure(shard: ShardId, error: Error): void {
+    this.#failing.get(shard)?.rest?.cancel();
+    const { clock, random } = this.#deps;
+    const atMs = clock.monotonicMs();
+    const before = this.#failures.get(shard);
+    const count = before === undefined || atMs - before.atMs > failuresForgottenMs ? 1 : before.count + 1;
+    this.#failures.set(shard, { count, atMs });
+    const delayMs = restartDelayMs(restartBackoffDefaults, count, random.next());
+    const rest = this.#closed
+      ? null
+      : clock.setTimer(delayMs, () => {
+          this.#failing.set(shard, { error, rest: null });
+          this.#host.onRested();
+        });
+    this.#failing.set(shard, { error, rest });
+  }
+
+  #decline(shard: ShardId, isDeclined: boolean): void {
+    if (this.#declines.has(shard) === isDeclined) return;
+    if (isDeclined) this.#declines.add(shard);
+    else this.#declines.delete(shard);
+    this.#host.onDeclines([...this.#declines].toSorted((left, right) => left - right));
+  }
+
+  #forgetFailure(shard: ShardId): void {
+    this.#failing.get(shard)?.rest?.cancel();
+    this.#failing.delete(shard);
+  }
+}

@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+
+import { EngineError } from '../../../src/core/errors.ts';
+import {
+  decodeNodeCommand,
+  decodeNodeLife,
+  decodeNodeReply,
+  encodeNodeMessage,
+  nodeCommandTypes,
+  type NodeReply,
+} from '../../../src/core/node-messages.ts';
+import { nodeOf } from '../../support/shard-kit.ts';
+
+const status = {
+  nodeId: nodeOf('n-1'),
+  incarnation: 'i-1',
+  capacity: 1,
+  draining: false,
+  cordoned: true,
+  leaseIsGood: true,
+  owned: 4,
+  handingOver: 1,
+  failing: 0,
+};
+const bytes = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
+
+describe('a node command', () => {
+  it.each(nodeCommandTypes)('%s is read as it was written, with or without the life that is meant', (type) => {
+    expect(decodeNodeCommand(encodeNodeMessage({ type }))).toEqual({ type });
+    const named = { type, incarnation: 'i-1' };
+    expect(decodeNodeCommand(encodeNodeMessage(named))).toEqual(named);
+  });
+
+  it('that is empty asks for the status', () => {
+    expect(decodeNodeCommand(new Uint8Array())).toEqual({ type: 'node.status' });
+  });
+
+  it.each([
+    ['of another type', bytes({ type: 'node.delete' })],
+    ['without a type', bytes({})],
+    ['for a life that is no text', bytes({ type: 'node.drain', incarnation: 7 })],
+    ['that is a list', bytes(['node.drain'])],
+    ['that is no JSON', Buffer.from('node.drain')],
+  ])('INVALID_MESSAGE: %s is refused', (_what, body) => {
+    expect(() => decodeNodeCommand(body)).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
+  });
+
+  it('PAYLOAD_TOO_LARGE: of more than 16 KiB is not even read', () => {
+    const body = bytes({ type: 'node.status', padding: 'x'.repeat(20_000) });
+    expect(() => decodeNodeCommand(body)).toThrow(expect.objectContaining({ code: 'PAYLOAD_TOO_LARGE' }));
+  });
+});
+
+describe("a node's answer", () => {
+  it('is read as it was written: a status, or an error with its code', () => {
+    const replies: readonly NodeReply[] = [
+      { kind: 'status', status },
+      { kind: 'error', error: new EngineError('NOT_ALLOWED', 'the node stops').toReport() },
+    ];
+    for (const reply of replies) expect(decodeNodeReply(encodeNodeMessage(reply))).toEqual(reply);
+  });
+
+  it.each([
+    ['of another kind', { kind: 'maybe' }],
+    ['without its status', { kind: 'status' }],
+    ['of a node that cannot be', { kind: 'status', status: { ...status, nodeId: 'a.b' } }],
+    ['of no incarnation', { kind: 'status', status: { ...status, incarnation: null } }],
+    ['with a count below zero', { kind: 'status', status: { ...status, owned: -1 } }],
+    ['with a flag that is a number', { kind: 'status', status: { ...status, draining: 1 } }],
+    ['with an unknown error code', { kind: 'error', error: { code: 'OOPS', message: 'x' } }],
+    ['with an error without words', { kind: 'error', error: { code: 'INTERNAL' } }],
+    ['with no error', { kind: 'error' }],
+  ])('INVALID_MESSAGE: %s is refused', (_what, value) => {
+    expect(() => decodeNodeReply(bytes(value))).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
+  });
+});
+
+describe('the life that a notice names', () => {
+  it('is read as it was written', () => {
+    const life = { nodeId: nodeOf('n-1'), incarnation: 'i-1' };
+    expect(decodeNodeLife(encodeNodeMessage(life))).toEqual(life);
+  });
+
+  it.each([[{}], [{ nodeId: 'n-1' }], [{ nodeId: '', incarnation: 'i' }], [null]])(
+    'INVALID_MESSAGE: %j is refused',
+    (value) => {
+      expect(() => decodeNodeLife(bytes(value))).toThrow(expect.objectContaining({ code: 'INVALID_MESSAGE' }));
+    },
+  );
+});
