@@ -14,7 +14,7 @@ function resolve(
     config === undefined
       ? null
       : { path: '/etc/app/cabinet.config.mjs', folder: '/etc/app', config: { pipelines: [], ...config } };
-  return resolveSettings({ flags, environment: readEnvironment(environment), file, workingFolder: '/work' });
+  return resolveSettings({ flags, environment: readEnvironment(environment), file, workingFolder: '/project' });
 }
 
 function sourceOf(settings: Settings, name: string): string {
@@ -26,7 +26,7 @@ describe('settings', () => {
   it('are the defaults when nothing is said', () => {
     const settings = resolve();
     expect(settings).toMatchObject({
-      dataDir: '/work/.cabinet',
+      dataDir: '/project/.cabinet',
       nodeId: undefined,
       logLevel: 'info',
       logFormat: 'auto',
@@ -57,8 +57,8 @@ describe('settings', () => {
       nats: { credentialsFile: '/etc/app/me.creds' },
     });
     expect(resolve({ dataDir: 'data' }, { NATS_CREDS: 'me.creds' })).toMatchObject({
-      dataDir: '/work/data',
-      nats: { credentialsFile: '/work/me.creds' },
+      dataDir: '/project/data',
+      nats: { credentialsFile: '/project/me.creds' },
     });
   });
 
