@@ -3,7 +3,7 @@ import { PayloadStore } from './actors/payload-store.ts';
 import { Client } from './client/client.ts';
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
-import { parseNodeId, parsePipelineName, type NodeId, type Sequence } from './core/ids.ts';
+import { parseNodeId, parsePipelineName, type NodeId } from './core/ids.ts';
 import { protocolVersion } from './core/protocol.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
@@ -14,10 +14,11 @@ import { PinoLogger } from './platform/pino-logger.ts';
 import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
-import type { Clock, TimerHandle } from './ports/clock.ts';
+import { UndoStack } from './platform/undo-stack.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Metrics } from './ports/metrics.ts';
-import { parsePosition, partsOfPosition } from './projections/position.ts';
+import { parsePosition } from './projections/position.ts';
+import { CurrentDeadLetters } from './projections/current-dead-letters.ts';
 import { DeadLetterProjection } from './projections/dead-letter-projection.ts';
 import { BucketApi } from './store/bucket-api.ts';
 import { ensureBuckets } from './store/buckets.ts';
@@ -86,8 +87,6 @@ export interface RunningNode {
 const ackTimeoutMs = 5_000;
 /** Bytes of a message that its subject and headers may take. */
 const messageHeadroomBytes = 4_096;
-/** How often the dead-letter list is brought up to date while nobody asks for it. */
-const deadLetterIntervalMs = 60_000;
 
 /**
  * Starts a node on NATS: its own server or a given one, checked first; then the engine, the JSON service and a client.
@@ -263,35 +262,6 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   }
 }
 
-/** What was started, undone in the reverse order: a failed start leaves nothing behind, and a stop is the same walk. */
-class UndoStack {
-  readonly #logger: Logger;
-  readonly #steps: { readonly name: string; readonly undo: (graceMs: number) => Promise<void> }[] = [];
-  #running: Promise<void> | null = null;
-
-  constructor(logger: Logger) {
-    this.#logger = logger;
-  }
-
-  push(name: string, undo: (graceMs: number) => Promise<void>): void {
-    this.#steps.push({ name, undo });
-  }
-
-  run(graceMs = 0): Promise<void> {
-    this.#running ??= this.#run(graceMs);
-    return this.#running;
-  }
-
-  async #run(graceMs: number): Promise<void> {
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
-      const { name, undo } = step;
-      await undo(graceMs).catch((error: unknown) => {
-        this.#logger.warn({ part: name, err: error }, 'a part of the node did not stop in good order');
-      });
-    }
-  }
-}
-
 interface Surroundings {
   readonly clock: SystemClock;
   readonly logger: Logger;
@@ -334,47 +304,6 @@ function logDurability(logger: Logger, report: DurabilityReport): void {
   const fields = { durability: report.level, replicas: report.replicas, detail: report.detail };
   if (report.level === 'power-loss') logger.info(fields, 'an acknowledgement survives a power cut');
   else logger.warn(fields, 'an acknowledgement survives the end of any process, but not a power cut');
-}
-
-/** Reads the dead-letter list on now and then, so that a query has little to catch up with and trimming loses nothing. */
-class CurrentDeadLetters {
-  readonly #projection: DeadLetterProjection;
-  readonly #clock: Clock;
-  readonly #logger: Logger;
-  readonly #stopping = new AbortController();
-  #timer: TimerHandle | null = null;
-  #running: Promise<void> = Promise.resolve();
-  /** The journal's sequence up to which the list is current. */
-  through = 0 as Sequence;
-
-  constructor(projection: DeadLetterProjection, clock: Clock, logger: Logger) {
-    this.#projection = projection;
-    this.#clock = clock;
-    this.#logger = logger;
-  }
-
-  start(): void {
-    if (this.#stopping.signal.aborted) return;
-    this.#timer = this.#clock.setTimer(deadLetterIntervalMs, () => {
-      this.#running = this.#catchUp().finally(() => this.start());
-    });
-  }
-
-  async stop(): Promise<void> {
-    this.#timer?.cancel();
-    this.#stopping.abort(new Error('the node stops'));
-    await this.#running;
-  }
-
-  async #catchUp(): Promise<void> {
-    try {
-      const position = await this.#projection.catchUp(this.#stopping.signal);
-      this.through = partsOfPosition(position).sequence;
-    } catch (error) {
-      if (this.#stopping.signal.aborted) return;
-      this.#logger.warn({ err: error }, 'the dead-letter list could not be brought up to date');
-    }
-  }
 }
 
 function summaries(registry: PipelineRegistry): PipelineSummary[] {

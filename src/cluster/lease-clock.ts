@@ -2,7 +2,7 @@
  * Part of a lease's life that its holder does not use.
  *
  * It covers what the holder cannot see: the drift of its clock against the server's, the time from asking whether the lease is
- * good to the effect that follows, and a clock that stood still for a moment. `node-lease.ts` keeps the same part.
+ * good to the effect that follows, and a clock that stood still for a moment.
  */
 export const leaseMarginPart = 0.2;
 

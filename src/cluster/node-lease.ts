@@ -3,11 +3,10 @@ import { asError } from '../core/errors.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { LeaseStore, NodeLease } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
+import { leaseGoodUntilMs } from './lease-clock.ts';
 
 /** Pause before a renewal that failed is tried again. */
 const failedRenewalRetryMs = 500;
-/** The lease counts as good only while at least this part of its life is left. */
-const marginPart = 0.2;
 
 /** What {@link NodeLeaseKeeper} asks of the outside. */
 export interface NodeLeaseDeps {
@@ -140,7 +139,7 @@ export class NodeLeaseKeeper {
       // A renewal of the life before, which came too late to keep it.
       if (incarnation !== this.#lease.incarnation) throw new Error('the node has begun another life meanwhile');
       const wasGood = this.isGood;
-      this.#goodUntilMs = sentMs + config.leaseTtlMs * (1 - marginPart);
+      this.#goodUntilMs = leaseGoodUntilMs({ sentAtMs: sentMs, ttlMs: config.leaseTtlMs });
       this.#expiry?.cancel();
       this.#expiry = clock.setTimer(Math.max(0, this.#goodUntilMs - clock.monotonicMs()), () => onExpired());
       if (!wasGood && this.isGood) onGained?.();

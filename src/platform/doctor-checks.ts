@@ -6,7 +6,7 @@ import { asError, EngineError } from '../core/errors.ts';
 import { findEmbeddedNats } from './embedded-nats-state.ts';
 import type { Environment } from './environment.ts';
 import { findNatsBinary } from './nats-binary.ts';
-import { compareVersions, minimumNatsVersion } from './nats-version.ts';
+import { compareVersions, minimumNatsVersion } from '../core/server-version.ts';
 
 const oldestNodeMajor = 20;
 /** Oldest line of Node that still gets security fixes. */

@@ -22,7 +22,7 @@ import { natsLogFile } from './nats-config.ts';
 import { readNatsServerInfo, type NatsServerInfo } from './nats-monitor.ts';
 import { launchNats, pause, waitUntilHealthy } from './nats-launch.ts';
 import { NatsProcess, type ProcessEnd } from './nats-process.ts';
-import { compareVersions, minimumNatsVersion } from './nats-version.ts';
+import { compareVersions, minimumNatsVersion } from '../core/server-version.ts';
 
 const adoptPollMs = 25;
 /** Fresh ports are tried this often when another process takes one before the server does. */

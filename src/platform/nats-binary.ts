@@ -6,7 +6,8 @@ import { delimiter, join } from 'node:path';
 import { EngineError } from '../core/errors.ts';
 import { processEnvironment, type Environment } from './environment.ts';
 import { fetchNats, type FetchedNats, type NatsFetchOptions } from './nats-fetch.ts';
-import { compareVersions, minimumNatsVersion, readNatsVersion } from './nats-version.ts';
+import { compareVersions, minimumNatsVersion } from '../core/server-version.ts';
+import { readNatsVersion } from './nats-version.ts';
 
 /** A place that was looked at, and why what is there is not used. */
 export interface PassedOver {

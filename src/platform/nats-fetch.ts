@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 import { asError, EngineError } from '../core/errors.ts';
 import { chooseSource, formatSourcesFile, parseSourcesFile, parseSourcesList, type AptSource } from './apt-sources.ts';
 import type { Environment } from './environment.ts';
-import { minimumNatsVersion, readNatsVersion } from './nats-version.ts';
+import { minimumNatsVersion } from '../core/server-version.ts';
+import { readNatsVersion } from './nats-version.ts';
 
 /** Time for one apt or dpkg command. */
 const commandTimeoutMs = 300_000;

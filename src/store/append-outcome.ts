@@ -2,15 +2,7 @@ import { unreachable, type ErrorCode } from '../core/errors.ts';
 import type { Sequence } from '../core/ids.ts';
 import type { AppendOutcome } from '../ports/journal.ts';
 import { localErrorCodes, type PublishOutcome } from '../transport/ack-inbox.ts';
-
-/** JetStream error codes that an append's meaning hangs on. */
-export const streamErrorCodes = {
-  wrongLastSequence: 10_071,
-  /** Another conditional write of the same subject is still in process. */
-  writeInProcess: 10_164,
-  /** The same message id is still in process. */
-  idInProcess: 10_158,
-} as const;
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** Refusals by validation: the same bytes will be refused for ever, and none of them is stored. */
 const validationCodes: ReadonlySet<number> = new Set([
@@ -52,8 +44,8 @@ export function appendOutcomeOf(outcome: PublishOutcome): AppendOutcome {
 
 function outcomeOfError(code: number, description: string): AppendOutcome {
   const detail = `${code} ${description}`;
-  if (code === streamErrorCodes.wrongLastSequence) return { kind: 'conflict' };
-  if (code === streamErrorCodes.writeInProcess || code === streamErrorCodes.idInProcess) return { kind: 'busy' };
+  if (code === jetStreamCodes.wrongLastSequence) return { kind: 'conflict' };
+  if (code === jetStreamCodes.writeInProcess || code === jetStreamCodes.idInProcess) return { kind: 'busy' };
   if (isValidation(code)) return { kind: 'refused', detail };
   if (storageCodes.has(code)) return unknown('STORAGE_FULL', detail);
   if (code === localErrorCodes.forbidden) return unknown('BUS_FORBIDDEN', detail);

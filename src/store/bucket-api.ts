@@ -1,6 +1,7 @@
 import { EngineError } from '../core/errors.ts';
-import { errorOfFault, jetStreamCodes } from './store-error.ts';
+import { errorOfFault } from './store-error.ts';
 import type { ApiAnswer, StreamApi } from './stream-api.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** A message as its stream's leader has it. */
 export interface StoredMessage {
@@ -82,7 +83,7 @@ export class BucketApi {
   async #getMessage(stream: string, subject: string, query: object): Promise<StoredMessage | null> {
     const answer = await this.#api.call(`STREAM.MSG.GET.${stream}`, query);
     if (answer.kind === 'ok') return storedMessage(answer.value['message'] as EncodedMessage | undefined, subject);
-    if (answer.code === jetStreamCodes.noMessageFound) return null;
+    if (answer.code === jetStreamCodes.messageNotFound) return null;
     throw errorOfFault(`read ${subject}`, answer);
   }
 

@@ -3,9 +3,9 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { AckInbox, localErrorCodes, type PublishOutcome } from '../transport/ack-inbox.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
-import { streamErrorCodes } from './append-outcome.ts';
 import { expectedLastHeader } from './journal-message.ts';
-import { apiErrorCodes, type StreamApi } from './stream-api.ts';
+import type { StreamApi } from './stream-api.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 const publishTimeoutMs = 5_000;
 /** How long the scratch stream may take to elect a leader. */
@@ -67,7 +67,7 @@ async function ensureScratchStream(
   try {
     const answer = await api.call(`STREAM.CREATE.${name}`, config);
     // One that is there with other settings serves as well.
-    if (answer.kind === 'ok' || answer.code === apiErrorCodes.streamNameInUse) return undefined;
+    if (answer.kind === 'ok' || answer.code === jetStreamCodes.streamNameInUse) return undefined;
     throw new EngineError(
       'UNAVAILABLE',
       `the scratch stream ${name} cannot be created: ${answer.code} ${answer.description}`,
@@ -103,7 +103,7 @@ async function settled(clock: Clock, publish: () => Promise<PublishOutcome>): Pr
 
 function isPassing(outcome: PublishOutcome): boolean {
   if (outcome.kind !== 'error') return false;
-  return outcome.code !== streamErrorCodes.wrongLastSequence && outcome.code !== localErrorCodes.forbidden;
+  return outcome.code !== jetStreamCodes.wrongLastSequence && outcome.code !== localErrorCodes.forbidden;
 }
 
 function demandStored(outcome: PublishOutcome, subject: string): number {
@@ -112,7 +112,7 @@ function demandStored(outcome: PublishOutcome, subject: string): number {
 }
 
 function demandRefused(outcome: PublishOutcome, subject: string): void {
-  if (outcome.kind === 'error' && outcome.code === streamErrorCodes.wrongLastSequence) return;
+  if (outcome.kind === 'error' && outcome.code === jetStreamCodes.wrongLastSequence) return;
   if (outcome.kind !== 'ack') throw unavailable(outcome, subject);
   throw new EngineError('SELF_TEST_FAILED', `the server stored a stale append on ${subject}: its fence does not hold`, {
     field: subject,

@@ -3,7 +3,8 @@ import { journalStream } from '../core/subjects.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
-import { apiErrorCodes, StreamApi } from './stream-api.ts';
+import { StreamApi } from './stream-api.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** The stream of all shards' journals, as the server has it. */
 export interface JournalStream {
@@ -66,7 +67,7 @@ type StreamConfig = Readonly<Record<string, unknown>>;
 async function readConfig(api: StreamApi, name: string): Promise<StreamConfig | null> {
   const answer = await api.call(`STREAM.INFO.${name}`);
   if (answer.kind === 'ok') return answer.value['config'] as StreamConfig;
-  if (answer.code === apiErrorCodes.streamNotFound) return null;
+  if (answer.code === jetStreamCodes.streamNotFound) return null;
   throw new EngineError('UNAVAILABLE', `stream ${name} cannot be read: ${answer.code} ${answer.description}`);
 }
 
@@ -99,7 +100,7 @@ async function createStream(
   });
   if (answer.kind === 'ok') return answer.value['config'] as StreamConfig;
   // Another node was faster, with settings that are checked all the same.
-  const existing = answer.code === apiErrorCodes.streamNameInUse ? await readConfig(api, name) : null;
+  const existing = answer.code === jetStreamCodes.streamNameInUse ? await readConfig(api, name) : null;
   if (existing !== null) return existing;
   throw new EngineError('UNAVAILABLE', `stream ${name} cannot be created: ${answer.code} ${answer.description}`, {
     hint: options.replicas > 1 ? `the cluster needs at least ${options.replicas} servers with JetStream` : undefined,

@@ -3,7 +3,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import { bucketStream, keySubject } from './bucket-keys.ts';
 import type { BucketApi } from './bucket-api.ts';
-import { errorOfPublish, jetStreamCodes } from './store-error.ts';
+import { errorOfPublish } from './store-error.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** A key as the leader has it. A removed key has a revision and no value; one that never was has revision 0. */
 export interface KeyEntry {

@@ -11,7 +11,8 @@ import { JournalConsumer } from './journal-consumer.ts';
 import { expectedLastHeader, messageIdHeader, parseStoredMessage } from './journal-message.ts';
 import type { JournalStream } from './journal-stream.ts';
 import { Stall, stallTimeoutMs } from './stall.ts';
-import { apiErrorCodes, StreamApi } from './stream-api.ts';
+import { StreamApi } from './stream-api.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** Bytes of a message that its headers may take: two names, two numbers and an id. */
 const headerReserveBytes = 512;
@@ -74,7 +75,7 @@ export class NatsJournal implements Journal {
     if (answer.kind === 'ok') {
       return parseStoredMessage(answer.value['message'] as Parameters<typeof parseStoredMessage>[0]);
     }
-    if (answer.code === apiErrorCodes.messageNotFound) return null;
+    if (answer.code === jetStreamCodes.messageNotFound) return null;
     throw new EngineError(
       'UNAVAILABLE',
       `journal ${shard}: the last message cannot be read: ${answer.code} ${answer.description}`,

@@ -16,8 +16,9 @@ import {
   encodePosition,
   positionKey,
 } from './projection-keys.ts';
-import { errorOfPublish, jetStreamCodes } from './store-error.ts';
+import { errorOfPublish } from './store-error.ts';
 import { scanLastPerSubject } from './subject-scan.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
 /** Room that headers (fence, time to live) and the subject take in a message beside the document. */
 const headroomBytes = 1_024;

@@ -1,13 +1,13 @@
 import { EngineError } from '../core/errors.ts';
+import { compareVersions, minimumNatsVersion } from '../core/server-version.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
 import { judgeDurability, type DurabilityReport, type MonitoredServer } from './durability.ts';
 import { testFence } from './fence-self-test.ts';
-import { apiErrorCodes, StreamApi, type ApiAnswer } from './stream-api.ts';
+import { StreamApi, type ApiAnswer } from './stream-api.ts';
+import { jetStreamCodes } from './jetstream-codes.ts';
 
-/** Oldest server whose fences, TTLs and fixes the engine relies on. */
-export const minimumServerVersion = '2.14.4';
 /** Level of the JetStream API that the oldest server has. */
 export const minimumApiLevel = 4;
 
@@ -61,17 +61,13 @@ export async function checkServer(link: NatsLink, options: ServerGateOptions): P
   return report;
 }
 
-/** Passes a version of at least {@link minimumServerVersion}. @throws EngineError `SERVER_VERSION_UNSUPPORTED` */
+/** Passes a version of at least {@link minimumNatsVersion}. @throws EngineError `SERVER_VERSION_UNSUPPORTED` */
 export function checkVersion(version: string): void {
-  const numbers = /^v?(\d+)\.(\d+)\.(\d+)/.exec(version);
-  const least = minimumServerVersion.split('.').map(Number);
-  const got = numbers?.slice(1).map(Number) ?? [];
-  const difference = least.map((part, index) => (got[index] ?? -1) - part).find((part) => part !== 0) ?? 0;
-  if (difference >= 0) return;
+  if (compareVersions(version, minimumNatsVersion) >= 0) return;
   throw new EngineError(
     'SERVER_VERSION_UNSUPPORTED',
-    `nats-server ${version} is too old, ${minimumServerVersion} is needed: ${newerServerHint}`,
-    { field: 'version', limit: `at least ${minimumServerVersion}`, got: version, hint: newerServerHint },
+    `nats-server ${version} is too old, ${minimumNatsVersion} is needed: ${newerServerHint}`,
+    { field: 'version', limit: `at least ${minimumNatsVersion}`, got: version, hint: newerServerHint },
   );
 }
 
@@ -98,7 +94,7 @@ async function readAccountInfo(
       if (clock.monotonicMs() >= deadlineMs) throw answer;
     } else if (answer.kind === 'ok') {
       return answer.value;
-    } else if (answer.code === apiErrorCodes.notEnabled || answer.code === apiErrorCodes.notEnabledForAccount) {
+    } else if (answer.code === jetStreamCodes.notEnabled || answer.code === jetStreamCodes.notEnabledForAccount) {
       throw jetStreamDisabled(`the server answers ${answer.code} ${answer.description}`);
     } else if (clock.monotonicMs() >= deadlineMs) {
       throw new EngineError('UNAVAILABLE', `JetStream answers ${answer.code} ${answer.description}`);

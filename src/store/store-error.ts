@@ -13,17 +13,6 @@ export interface JetStreamFault {
   readonly description: string;
 }
 
-/** The JetStream error codes that the stores decide by. */
-export const jetStreamCodes = {
-  noMessageFound: 10037,
-  streamNotFound: 10059,
-  streamNameInUse: 10058,
-  /** The key's last sequence differs from the expected one. */
-  wrongLastSequence: 10071,
-  /** Another conditional write of the key is in process; says nothing about who will have won. */
-  writeInProcess: 10164,
-} as const;
-
 // 10002 account limit, 10023 cluster or server limit, 10028 memory, 10047 disk. 10077 is "could not store", for any reason
 // that the store has; its text tells a full stream (`maximum bytes exceeded`, `no space left on device`) from a broken one.
 const storageFullCodes: ReadonlySet<number> = new Set([10002, 10023, 10028, 10047]);

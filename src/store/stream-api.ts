@@ -10,15 +10,6 @@ export type ApiAnswer =
   /** `code` is the JetStream error code (`err_code`), or the HTTP-like one when there is no other. */
   | { readonly kind: 'error'; readonly code: number; readonly description: string };
 
-/** Codes of the JetStream API that the engine acts on. */
-export const apiErrorCodes = {
-  notEnabledForAccount: 10_039,
-  notEnabled: 10_076,
-  streamNotFound: 10_059,
-  streamNameInUse: 10_058,
-  messageNotFound: 10_037,
-} as const;
-
 /** How long one API call may take when nothing else is said. */
 export const apiTimeoutMs = 5_000;
 

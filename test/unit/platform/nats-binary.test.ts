@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineError } from '../../../src/core/errors.ts';
 import { findNatsBinary, natsCacheDir } from '../../../src/platform/nats-binary.ts';
 import { fetchNats } from '../../../src/platform/nats-fetch.ts';
-import { compareVersions, readNatsVersion } from '../../../src/platform/nats-version.ts';
+import { compareVersions } from '../../../src/core/server-version.ts';
+import { readNatsVersion } from '../../../src/platform/nats-version.ts';
 
 let folder: string;
 
