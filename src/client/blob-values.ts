@@ -14,7 +14,7 @@ type Value = JsonValue | { readonly $blob: BlobReference };
  *
  * @throws EngineError `RECORD_CORRUPT` when a payload is missing or damaged, `UNAVAILABLE`
  */
-export async function fetchPayloads(task: TaskView, blobs: BlobStore): Promise<TaskView> {
+export async function fetchPayloads(task: TaskView, blobs: Pick<BlobStore, 'get'>): Promise<TaskView> {
   const { input, outputs } = task;
   const references = [input, ...Object.values(outputs ?? {})].filter(isReference);
   if (references.length === 0) return task;
@@ -33,7 +33,7 @@ export async function fetchPayloads(task: TaskView, blobs: BlobStore): Promise<T
   };
 }
 
-async function readJson(blobs: BlobStore, reference: BlobReference): Promise<JsonValue> {
+async function readJson(blobs: Pick<BlobStore, 'get'>, reference: BlobReference): Promise<JsonValue> {
   const bytes = await blobs.get(reference);
   try {
     return JSON.parse(Buffer.from(bytes).toString('utf8')) as JsonValue;

@@ -93,7 +93,7 @@ export interface ClientDeps {
   /** For `watch` and `history`. */
   readonly journal?: Journal | undefined;
   /** Fetches payloads over the inline limit; without it they stay `{ $blob }` references. */
-  readonly blobs?: BlobStore | undefined;
+  readonly blobs?: Pick<BlobStore, 'get'> | undefined;
   /** For `cluster.status`. */
   readonly leases?: Pick<LeaseStore, 'listNodes' | 'listShards'> | undefined;
   /** Deadline of a call that names none; {@link defaultDeadlineMs} when left out. */

@@ -35,9 +35,17 @@ export class BucketApi {
     return this.#getMessage(stream, subject, { seq: fromSequence, next_by_subj: subject });
   }
 
-  /** Removes every message whose subject the filter matches. */
-  async purge(stream: string, filter: string): Promise<void> {
-    await this.#require(`purge ${filter}`, `STREAM.PURGE.${stream}`, { filter });
+  /** Removes every message whose subject the filter matches; with `through`, those up to that sequence. */
+  async purge(stream: string, filter: string, through?: number): Promise<void> {
+    // The server's own bound is the first sequence that stays.
+    const bound = through === undefined ? {} : { seq: through + 1 };
+    await this.#require(`purge ${filter}`, `STREAM.PURGE.${stream}`, { filter, ...bound });
+  }
+
+  /** The stream's last sequence, of whatever subject. */
+  async lastSequence(stream: string): Promise<number> {
+    const info = await this.#require(`read ${stream}`, `STREAM.INFO.${stream}`, {});
+    return (info['state'] as { readonly last_seq: number }).last_seq;
   }
 
   /** Every subject of the stream that the filter matches. The server gives them in pages. */

@@ -1,8 +1,8 @@
 import { EngineError } from '../core/errors.ts';
-import { parseTaskId } from '../core/ids.ts';
+import { parseTaskId, type Millis } from '../core/ids.ts';
 import type { BlobReference } from '../core/records.ts';
 import { blobBucket } from '../core/subjects.ts';
-import type { BlobStore } from '../ports/blobs.ts';
+import { blobReuseMs, type BlobCensus, type BlobStore } from '../ports/blobs.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
@@ -13,11 +13,14 @@ import { objectStream } from './bucket-keys.ts';
 import { runInFlight } from './in-flight.ts';
 import { decodeObjectMeta, encodeObjectMeta, type ObjectMeta } from './object-meta.ts';
 import { errorOfPublish } from './store-error.ts';
+import { scanLastPerSubject } from './subject-scan.ts';
 
 /** Chunk of an object, as the client libraries cut them. */
 const chunkBytes = 128 * 1024;
 const chunkHeadroomBytes = 1_024;
 const maximumChunksInFlight = 16;
+/** How long a census waits for the next message. */
+const censusTimeoutMs = 10_000;
 
 /**
  * Blobs in the layout of a JetStream Object Store, so that `nats object` can list and read them.
@@ -28,6 +31,7 @@ const maximumChunksInFlight = 16;
  */
 export class NatsBlobStore implements BlobStore {
   readonly #api: BucketApi;
+  readonly #link: NatsLink;
   readonly #acks: Pick<AckInbox, 'publish'>;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -44,6 +48,7 @@ export class NatsBlobStore implements BlobStore {
     readonly namespace: string;
   }) {
     this.#api = deps.api;
+    this.#link = deps.link;
     this.#acks = deps.acks;
     this.#clock = deps.clock;
     this.#random = deps.random;
@@ -55,7 +60,8 @@ export class NatsBlobStore implements BlobStore {
   async put(taskId: string, name: string, bytes: Uint8Array): Promise<BlobReference> {
     const reference = blobReference(parseTaskId(taskId), name, bytes);
     const stored = await this.#readMeta(reference.key);
-    if (stored?.digest === digestOf(reference) && stored.size === reference.sizeBytes) return reference;
+    const isSame = stored?.digest === digestOf(reference) && stored.size === reference.sizeBytes;
+    if (isSame && this.#clock.now() - Date.parse(stored.mtime) < blobReuseMs) return reference;
 
     const chunkId = `${taskId}.${encodeToken(name)}.${reference.sha256}.${this.#random.id()}`;
     const chunkSubject = this.#chunkSubject(chunkId);
@@ -91,13 +97,26 @@ export class NatsBlobStore implements BlobStore {
     return bytes;
   }
 
-  async deleteTask(taskId: string): Promise<void> {
+  async census(wanted: (taskId: string) => boolean): Promise<BlobCensus> {
+    const mark = await this.#api.lastSequence(this.#stream);
+    const scan = { api: this.#api, link: this.#link, clock: this.#clock, timeoutMs: censusTimeoutMs };
+    const chunks = { stream: this.#stream, filter: this.#chunkSubject('>'), headersOnly: true };
+    const newestAt = new Map<string, Millis>();
+    for await (const { subject, storedAt } of scanLastPerSubject(scan, chunks)) {
+      const [taskId = ''] = subject.slice(this.#chunkSubject('').length).split('.');
+      if (!wanted(taskId)) continue;
+      newestAt.set(taskId, Math.max(newestAt.get(taskId) ?? 0, storedAt ?? this.#clock.now()));
+    }
+    return { mark, newestAt };
+  }
+
+  async deleteTask(taskId: string, mark?: number): Promise<void> {
     const filter = this.#chunkSubject(`${parseTaskId(taskId)}.>`);
     const subjects = await this.#api.subjects(this.#stream, filter);
     const keys = new Set(subjects.map((subject) => this.#keyOfChunks(subject)));
     // Meta first: should this end halfway, the chunks are still there to tell a repeat what to remove.
-    for (const key of keys) await this.#api.purge(this.#stream, this.#metaSubject(key));
-    if (subjects.length > 0) await this.#api.purge(this.#stream, filter);
+    for (const key of keys) await this.#api.purge(this.#stream, this.#metaSubject(key), mark);
+    if (subjects.length > 0) await this.#api.purge(this.#stream, filter, mark);
   }
 
   async #readMeta(key: string): Promise<ObjectMeta | null> {

@@ -1,5 +1,6 @@
 import type { Msg } from '@nats-io/transport-node';
 import { EngineError } from '../core/errors.ts';
+import type { Millis } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
 import type { BucketApi } from './bucket-api.ts';
@@ -9,6 +10,8 @@ import { InboxQueue } from './inbox-queue.ts';
 export interface ScannedMessage {
   readonly subject: string;
   readonly body: Uint8Array;
+  /** When the server stored it; null for one that was read by itself, at the end of a scan. */
+  readonly storedAt: Millis | null;
   readonly header: (name: string) => string | undefined;
 }
 
@@ -38,6 +41,7 @@ const probeAfterMs = 100;
 /** Wait for a consumer that was created a moment ago and that other servers do not know yet. */
 const repeatPullAfterMs = 5;
 const requestExpired = 408;
+const nanosPerMilli = 1_000_000;
 const noResponders = 503;
 
 /**
@@ -64,7 +68,8 @@ export async function* scanLastPerSubject(
   for (const subject of await deps.api.subjects(query.stream, query.filter)) {
     if (seen.has(subject)) continue;
     const message = await deps.api.lastMessage(query.stream, subject);
-    if (message !== null) yield { subject, body: message.body, header: (name) => message.headers.get(name) };
+    if (message === null) continue;
+    yield { subject, body: message.body, storedAt: null, header: (name) => message.headers.get(name) };
   }
 }
 
@@ -145,7 +150,8 @@ async function* pullUntil(
     }
     reached = delivery.streamSequence;
     seen.add(message.subject);
-    yield { subject: message.subject, body: message.data, header: (name) => message.headers?.last(name) };
+    const { storedAt } = delivery;
+    yield { subject: message.subject, body: message.data, storedAt, header: (name) => message.headers?.last(name) };
   }
   return reached;
 }
@@ -168,6 +174,8 @@ function actionOf(query: ScanQuery): string {
 export interface Delivery {
   readonly streamSequence: number;
   readonly consumerSequence: number;
+  /** When the server stored the message. */
+  readonly storedAt: Millis;
 }
 
 /**
@@ -178,5 +186,9 @@ export function parseDelivery(replySubject: string): Delivery | null {
   const tokens = replySubject.split('.');
   if (tokens[0] !== '$JS' || tokens[1] !== 'ACK' || tokens.length < 9) return null;
   const first = tokens.length === 9 ? 5 : 7;
-  return { streamSequence: Number(tokens[first]), consumerSequence: Number(tokens[first + 1]) };
+  return {
+    streamSequence: Number(tokens[first]),
+    consumerSequence: Number(tokens[first + 1]),
+    storedAt: Math.floor(Number(tokens[first + 2]) / nanosPerMilli),
+  };
 }

@@ -90,6 +90,30 @@ export function blobsContract(name: string, open: () => Promise<BlobHarness>): v
       expect((await store.get(again)).length).toBe(200_000);
     });
 
+    it('a census tells which of the wanted tasks have objects, and since when', async () => {
+      const { store, other } = await open();
+      expect((await store.census(() => true)).newestAt.size).toBe(0);
+      await store.put('task-a', 'input', pattern(300_000));
+      await store.put('task-a', 'output.photos', pattern(10));
+      await store.put('task-b', 'empty', new Uint8Array(0));
+      const { newestAt } = await other.census((taskId) => taskId !== 'task-b');
+      expect([...newestAt.keys()]).toEqual(['task-a']);
+      expect((await other.census(() => true)).newestAt.size).toBe(2);
+    });
+
+    it('a deletion up to a mark leaves what was stored since, however late it comes', async () => {
+      const { store, other } = await open();
+      const old = await store.put('task-a', 'input', pattern(300_000, 1));
+      const { mark } = await store.census(() => true);
+      const fresh = await store.put('task-a', 'output.photos', pattern(300_000, 2));
+      await other.deleteTask('task-a', mark);
+      await other.deleteTask('task-a', mark);
+      await expectEngineError(store.get(old), 'RECORD_CORRUPT');
+      expect((await store.get(fresh)).length).toBe(300_000);
+      await other.deleteTask('task-a', (await store.census(() => true)).mark);
+      await expectEngineError(store.get(fresh), 'RECORD_CORRUPT');
+    });
+
     it.each(['a > b', 'a.b', '*', '>', ''])('INVALID_TASK_ID for %j, which would reach other tasks', async (id) => {
       const { store } = await open();
       await expectEngineError(store.put(id, 'input', pattern(1)), 'INVALID_TASK_ID');

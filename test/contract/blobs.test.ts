@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { SeededRandom } from '../../src/platform/seeded-random.ts';
 import { VirtualClock } from '../../src/platform/virtual-clock.ts';
+import { blobReuseMs } from '../../src/ports/blobs.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import type { Random } from '../../src/ports/random.ts';
 import { MemoryBlobStore } from '../../src/store/memory-blobs.ts';
 import { NatsBlobStore } from '../../src/store/nats-blobs.ts';
@@ -40,6 +42,24 @@ function blobStore(kit: NatsStoreKit, namespace: string, random: Random = new Se
   return new NatsBlobStore({ ...kit, random, namespace });
 }
 
+/** The clock of a later day. */
+function shifted(clock: Clock, byMs: number): Clock {
+  return Object.assign(Object.create(clock) as Clock, { now: () => clock.now() + byMs });
+}
+
+describe('an object that is stored again after long', () => {
+  it('is stored anew in memory, so that a deletion that was decided before does not reach it', async () => {
+    const clock = new VirtualClock();
+    const store = new MemoryBlobStore({ clock });
+    const reference = await store.put('task-a', 'input', new Uint8Array(3));
+    await clock.advance(blobReuseMs);
+    const { mark } = await store.census(() => true);
+    await store.put('task-a', 'input', new Uint8Array(3));
+    await store.deleteTask('task-a', mark);
+    expect((await store.get(reference)).length).toBe(3);
+  });
+});
+
 describe('one nats-server', () => {
   let nats: NatsFixture;
   let node: NatsStoreKit;
@@ -61,6 +81,27 @@ describe('one nats-server', () => {
       store: blobStore(node, namespace, new SeededRandom(1)),
       other: blobStore(otherNode, namespace, new SeededRandom(2)),
     };
+  });
+
+  it('an object that is stored again after long is stored anew: a deletion that was decided before does not reach it', async () => {
+    const namespace = await freshNamespace(node, { replicas: 1 });
+    const reference = await blobStore(node, namespace).put('task-a', 'input', new Uint8Array(200_000));
+    const { mark } = await blobStore(node, namespace).census(() => true);
+    const soon = shifted(node.clock, blobReuseMs - 60_000);
+    await blobStore({ ...node, clock: soon }, namespace, new SeededRandom(4)).put(
+      'task-a',
+      'input',
+      new Uint8Array(200_000),
+    );
+    expect((await blobStore(node, namespace).census(() => true)).mark).toBe(mark);
+    const late = shifted(node.clock, blobReuseMs);
+    await blobStore({ ...node, clock: late }, namespace, new SeededRandom(5)).put(
+      'task-a',
+      'input',
+      new Uint8Array(200_000),
+    );
+    await blobStore(otherNode, namespace).deleteTask('task-a', mark);
+    expect((await blobStore(otherNode, namespace).get(reference)).length).toBe(200_000);
   });
 
   it('RECORD_CORRUPT when a chunk has other bytes, or is missing', async () => {

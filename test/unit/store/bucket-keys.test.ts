@@ -66,7 +66,7 @@ describe('headers', () => {
 
 describe('deliveries', () => {
   it('both forms of the acknowledgement subject are read', () => {
-    const expected = { streamSequence: 88, consumerSequence: 7 };
+    const expected = { streamSequence: 88, consumerSequence: 7, storedAt: 1_700 };
     expect(parseDelivery('$JS.ACK.stream.consumer.1.88.7.1700000000.3')).toEqual(expected);
     expect(parseDelivery('$JS.ACK._.hash.stream.consumer.1.88.7.1700000000.3')).toEqual(expected);
     expect(parseDelivery('$JS.ACK._.hash.stream.consumer.1.88.7.1700000000.3.random')).toEqual(expected);
