@@ -1,12 +1,13 @@
-import { hostname } from 'node:os';
 import { PayloadStore } from './actors/payload-store.ts';
 import { Client } from './client/client.ts';
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
 import { parseNodeId, parsePipelineName, type NodeId } from './core/ids.ts';
+import type { NodeLife } from './core/node-messages.ts';
 import { protocolVersion } from './core/protocol.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
+import { hostNodeId } from './platform/host-node-id.ts';
 import { startEmbeddedNats, type EmbeddedNats } from './platform/embedded-nats.ts';
 import { readNatsServerInfo } from './platform/nats-monitor.ts';
 import { engineVersion } from './platform/package-version.ts';
@@ -64,6 +65,8 @@ export interface NodeOptions {
   readonly nats?: NodeNatsOptions | undefined;
   readonly logger?: Logger | undefined;
   readonly metrics?: Metrics | undefined;
+  /** A life of the node begins: at its start, and again after its lease ran out. */
+  readonly onLife?: ((life: NodeLife) => void) | undefined;
   /** The node has failed and stopped itself. When left out, the error is only logged. */
   readonly onFailed?: ((error: EngineError) => void) | undefined;
 }
@@ -96,7 +99,7 @@ const messageHeadroomBytes = 4_096;
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const config = resolveConfig(options.config);
-  const nodeId = parseNodeId(options.nodeId ?? defaultNodeId());
+  const nodeId = parseNodeId(options.nodeId ?? hostNodeId());
   const registry = new PipelineRegistry(options.pipelines);
   const clock = new SystemClock();
   const random = new SystemRandom();
@@ -181,6 +184,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       serve: (shard, deliver) =>
         serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes }, shard, deliver),
       projectedThrough: () => current.through,
+      onLife: options.onLife,
       onFailed: (reason) => {
         void undo.run().finally(() => options.onFailed?.(reason));
       },
@@ -313,12 +317,4 @@ function summaries(registry: PipelineRegistry): PipelineSummary[] {
     fingerprint,
     stages: stages.map((stage) => stage.name),
   }));
-}
-
-/** The host's name as a node id. */
-function defaultNodeId(): string {
-  const name = hostname()
-    .replaceAll(/[^A-Za-z0-9_-]/g, '-')
-    .slice(0, 100);
-  return /^[A-Za-z0-9]/.test(name) ? name : `node-${name}`;
 }

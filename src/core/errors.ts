@@ -42,6 +42,7 @@ export const errorCatalog = {
   REPLAY_DIVERGED: { retryable: false, meaning: 'replay reached another state than the record says' },
   RECORD_CORRUPT: { retryable: false, meaning: 'a journal record or snapshot cannot be read' },
   OWNERSHIP_LOST: { retryable: true, meaning: 'another node owns the shard now' },
+  RESTART_INTENSITY_EXCEEDED: { retryable: false, meaning: 'a node process kept ending and was given up' },
   INTERNAL: { retryable: false, meaning: 'a promise of the engine is broken: a bug; see the log' },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 

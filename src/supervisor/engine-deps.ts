@@ -3,6 +3,7 @@ import type { EngineConfig } from '../core/config.ts';
 import type { EngineError } from '../core/errors.ts';
 import type { NodeId, Sequence, ShardId } from '../core/ids.ts';
 import type { ShardCommand } from '../core/messages.ts';
+import type { NodeLife } from '../core/node-messages.ts';
 import type { Reply } from '../core/replies.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
 import type { Bus, BusService } from '../ports/bus.ts';
@@ -38,6 +39,8 @@ export interface EngineDeps {
   ) => Promise<BusService>;
   /** How far every projection has read the journal; nothing behind it is trimmed. */
   readonly projectedThrough: () => Sequence;
+  /** A life of this node begins: before its lease is first written, so that whoever sees the process end can name it. */
+  readonly onLife?: ((life: NodeLife) => void) | undefined;
   /** The engine cannot go on as this node; it has stopped itself. */
   readonly onFailed: (error: EngineError) => void;
 }

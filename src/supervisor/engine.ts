@@ -124,6 +124,7 @@ export class Engine {
    */
   async start(): Promise<void> {
     await this.#checkFixed();
+    this.#tellLife();
     // Peers ask as soon as they see the lease.
     await this.#link.start();
     try {
@@ -183,6 +184,7 @@ export class Engine {
     const reason = new EngineError('OWNERSHIP_LOST', `the lease of node ${nodeId} ran out`);
     // The others hold this life to be over as soon as they see its lease gone, and for good.
     this.#lease.beginLife(random.id());
+    this.#tellLife();
     this.#shards.drop(reason).catch((thrown: unknown) => {
       logger.warn({ err: asError(thrown) }, 'a dropped shard could not stop serving');
     });
@@ -217,6 +219,10 @@ export class Engine {
   /** What another node should have by now is no longer this one's failure. */
   get #failing(): readonly (readonly [ShardId, Error])[] {
     return [...this.#shards.failing].filter(([shard]) => this.#agent.isForSelf(shard));
+  }
+
+  #tellLife(): void {
+    this.#deps.onLife?.({ nodeId: this.#deps.nodeId, incarnation: this.#lease.lease.incarnation });
   }
 
   #wake(): void {
