@@ -10,13 +10,14 @@ import { PipelineRegistry } from './pipeline/registry.ts';
 import { hostNodeId } from './platform/host-node-id.ts';
 import { startEmbeddedNats, type EmbeddedNats } from './platform/embedded-nats.ts';
 import { readNatsServerInfo } from './platform/nats-monitor.ts';
-import { engineVersion } from './platform/package-version.ts';
+import { engineVersion, nodejsVersion } from './platform/package-version.ts';
 import { PinoLogger } from './platform/pino-logger.ts';
 import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import { UndoStack } from './platform/undo-stack.ts';
 import type { Logger } from './ports/logger.ts';
+import { metricCatalog } from './ports/metric-catalog.ts';
 import type { Metrics } from './ports/metrics.ts';
 import { parsePosition } from './projections/position.ts';
 import { CurrentDeadLetters } from './projections/current-dead-letters.ts';
@@ -105,6 +106,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const random = new SystemRandom();
   const logger = (options.logger ?? new PinoLogger()).child({ node: nodeId });
   const metrics = options.metrics ?? new PrometheusMetrics();
+  metrics.gauge(metricCatalog.build).set(1, { version: engineVersion, nodejs: nodejsVersion });
+  const reconnects = metrics.counter(metricCatalog.natsReconnects);
   const undo = new UndoStack(logger);
   try {
     const nats = await findNats(options, config, { clock, logger, undo });
@@ -117,6 +120,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         logger,
       });
       undo.push(`connection for ${part}`, () => link.close());
+      link.onStatus(({ kind }) => {
+        if (kind === 'reconnected') reconnects.add(1, { connection: part });
+      });
       return link;
     };
     // Commits have a connection of their own, so that a slow reader of answers cannot hold up an append.
@@ -132,6 +138,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       readMonitor: readNatsServerInfo,
     });
     logDurability(logger, durability);
+    const { level, replicas } = durability;
+    metrics.gauge(metricCatalog.durability).set(1, { level, replicas: String(replicas) });
 
     const streams = new StreamApi({ link: requests, clock, logger });
     undo.push('stream API', async () => streams.close());
@@ -153,10 +161,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const bus = new NatsBus({ link: requests, clock, logger });
     undo.push('bus', async () => bus.close());
 
-    const unanswerable = metrics.counter({
-      name: 'unanswerable_requests_total',
-      help: 'Requests without a reply subject',
-    });
+    const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
     const maximumReplyBytes = requests.maximumPayloadBytes - messageHeadroomBytes;
     const deadLetters = new DeadLetterProjection({
       journal,

@@ -17,6 +17,7 @@ import { MemorySnapshotStore } from './store/memory-snapshots.ts';
 import { Engine, type EngineDeps } from './supervisor/engine.ts';
 import { MemoryBus } from './transport/memory-bus.ts';
 import { serveShard } from './transport/shard-service.ts';
+import { metricCatalog } from './ports/metric-catalog.ts';
 
 export { MemoryLogger, type LoggedLine } from './platform/memory-logger.ts';
 export { MemoryMetrics } from './platform/memory-metrics.ts';
@@ -143,10 +144,7 @@ export class TestEngine {
   ): Engine {
     const { clock, logger, metrics, journal, snapshots, leases, blobs, config } = this;
     const bus = overrides.bus ?? this.bus;
-    const unanswerable = metrics.counter({
-      name: 'unanswerable_requests_total',
-      help: 'Requests without a reply subject',
-    });
+    const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
     const service = { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
     return new Engine({
       config,
@@ -164,6 +162,7 @@ export class TestEngine {
       ports: this.#options.ports ?? {},
       serve: (shard, deliver) => serveShard(service, shard, deliver),
       projectedThrough: () => Number.MAX_SAFE_INTEGER as Sequence,
+      watchesEventLoop: false,
       onFailed: () => {},
       ...overrides,
     });

@@ -1,6 +1,6 @@
 import { assert } from '../core/errors.ts';
 import type { Counter, Gauge, Histogram, Labels, MetricDefinition, Metrics } from '../ports/metrics.ts';
-import { checkDefinition, checkLabels, checkValue, type MetricKind } from './metric-family.ts';
+import { checkDefinition, checkLabels, checkValue, maximumSeries, type MetricKind } from './metric-family.ts';
 
 interface Series {
   readonly labels: Labels;
@@ -18,6 +18,7 @@ interface Family {
 /** Keeps numbers in memory, for tests. */
 export class MemoryMetrics implements Metrics {
   readonly #families = new Map<string, Family>();
+  readonly #refreshers = new Set<() => void>();
 
   counter(definition: MetricDefinition): Counter {
     const family = this.#familyOf(definition, 'counter');
@@ -55,6 +56,11 @@ export class MemoryMetrics implements Metrics {
     };
   }
 
+  beforeRead(refresh: () => void): () => void {
+    this.#refreshers.add(refresh);
+    return () => this.#refreshers.delete(refresh);
+  }
+
   /**
    * The sum over all series of a metric that have these labels: of a counter's increments, a gauge's last values, a
    * histogram's observations. 0 for a metric that nobody has used.
@@ -70,10 +76,16 @@ export class MemoryMetrics implements Metrics {
 
   /** The names of all metrics that were asked for, without prefix. */
   get names(): readonly string[] {
+    this.#refresh();
     return [...this.#families.keys()];
   }
 
+  #refresh(): void {
+    for (const refresh of this.#refreshers) refresh();
+  }
+
   #matching(name: string, labels: Labels): readonly Series[] {
+    this.#refresh();
     const series = [...(this.#families.get(name)?.series.values() ?? [])];
     return series.filter((one) => Object.entries(labels).every(([label, value]) => one.labels[label] === value));
   }
@@ -98,6 +110,3 @@ function seriesOf(family: Family, definition: MetricDefinition, labels: Labels):
   family.series.set(key, series);
   return series;
 }
-
-/** Series of one metric; more mean that an id has become a label. */
-const maximumSeries = 10_000;

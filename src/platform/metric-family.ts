@@ -48,3 +48,21 @@ export function checkLabels(definition: MetricDefinition, labels: Labels): void 
 export function checkValue(definition: MetricDefinition, value: number, least: number): void {
   assert(Number.isFinite(value) && value >= least, () => `metric ${definition.name}: ${value} is not a value for it`);
 }
+
+/**
+ * Series of one metric that are kept apart. User-made names (pipelines, stages, ports) could be more: what is over it goes to series
+ * whose user-made names are {@link otherName}, so that a metric stays bounded and its sum right.
+ */
+export const maximumSeries = 2_000;
+/** Stands for every user-made name beyond {@link maximumSeries}. */
+export const otherName = 'other';
+
+/** Labels whose values come from users; all others take words of this code. */
+const userLabels: ReadonlySet<string> = new Set(['pipeline', 'stage', 'port']);
+
+/** The labels under which a series beyond {@link maximumSeries} is counted. */
+export function foldLabels(labels: Labels): Labels {
+  return Object.fromEntries(
+    Object.entries(labels).map(([label, value]) => [label, userLabels.has(label) ? otherName : value]),
+  );
+}

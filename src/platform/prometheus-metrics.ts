@@ -1,20 +1,18 @@
-import {
-  collectDefaultMetrics,
-  Counter as PrometheusCounter,
-  Gauge as PrometheusGauge,
-  Histogram as PrometheusHistogram,
-  Registry,
-} from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 
 import type { Counter, Gauge, Histogram, Labels, MetricDefinition, Metrics } from '../ports/metrics.ts';
+import { expositionContentType, writeExposition } from './exposition.ts';
 import {
   checkDefinition,
   checkLabels,
   checkValue,
+  foldLabels,
+  maximumSeries,
   type MetricKind,
   type MetricSeries,
   type MetricSnapshot,
 } from './metric-family.ts';
+import { readRegistry } from './registry-snapshot.ts';
 
 /** Options of {@link PrometheusMetrics}. */
 export interface PrometheusMetricsOptions {
@@ -26,179 +24,153 @@ export interface PrometheusMetricsOptions {
   readonly processMetrics?: boolean;
 }
 
-/** The engine's numbers in a registry of their own, for a Prometheus scrape. */
+/** The engine's numbers in this process, for a Prometheus scrape. A number is added to an entry found by its labels, and no more. */
 export class PrometheusMetrics implements Metrics {
   /** Media type of {@link text}. */
-  readonly contentType: string;
-  readonly #registry = new Registry();
+  readonly contentType = expositionContentType;
   readonly #prefix: string;
-  readonly #families = new Map<string, { readonly kind: MetricKind; readonly handle: Counter | Gauge | Histogram }>();
+  readonly #labels: Labels;
+  readonly #families = new Map<string, Family>();
+  readonly #refreshers = new Set<() => void>();
+  /** Node's own numbers; null when nobody asked for them. */
+  readonly #registry: Registry | null;
 
   constructor(options: PrometheusMetricsOptions = {}) {
     this.#prefix = options.prefix ?? 'cabinet_';
-    this.contentType = this.#registry.contentType;
-    if (options.labels !== undefined) this.#registry.setDefaultLabels({ ...options.labels });
-    if (options.processMetrics === true) collectDefaultMetrics({ register: this.#registry, prefix: this.#prefix });
+    this.#labels = { ...options.labels };
+    this.#registry = options.processMetrics === true ? new Registry() : null;
+    if (this.#registry !== null) collectDefaultMetrics({ register: this.#registry, prefix: this.#prefix });
   }
 
   counter(definition: MetricDefinition): Counter {
-    return this.#handleOf(definition, 'counter', (settings): Counter => {
-      const pending = new PendingSeries(definition);
-      void new PrometheusCounter({
-        ...settings,
-        collect() {
-          for (const { labels, value } of pending.take()) this.inc({ ...labels }, value);
-        },
-      });
-      return {
-        add: (by = 1, labels = noLabels) => {
-          checkValue(definition, by, 0);
-          pending.of(labels).value += by;
-        },
-      };
-    });
+    const family = this.#familyOf(definition, 'counter', noBuckets);
+    return {
+      add: (by = 1, labels = noLabels) => {
+        checkValue(definition, by, 0);
+        family.of(labels).sum += by;
+      },
+    };
   }
 
   gauge(definition: MetricDefinition): Gauge {
-    return this.#handleOf(definition, 'gauge', (settings): Gauge => {
-      const pending = new PendingSeries(definition);
-      void new PrometheusGauge({
-        ...settings,
-        collect() {
-          for (const { labels, value } of pending.take()) this.set({ ...labels }, value);
-        },
-      });
-      return {
-        set: (value, labels = noLabels) => {
-          checkValue(definition, value, -Infinity);
-          pending.of(labels).value = value;
-        },
-      };
-    });
+    const family = this.#familyOf(definition, 'gauge', noBuckets);
+    return {
+      set: (value, labels = noLabels) => {
+        checkValue(definition, value, -Infinity);
+        family.of(labels).sum = value;
+      },
+    };
   }
 
   histogram(definition: MetricDefinition & { readonly buckets: readonly number[] }): Histogram {
-    return this.#handleOf(definition, 'histogram', (settings): Histogram => {
-      const histogram = new PrometheusHistogram({ ...settings, buckets: [...definition.buckets] });
-      return {
-        observe: (value, labels = {}) => {
-          checkValue(definition, value, -Infinity);
-          checkLabels(definition, labels);
-          histogram.observe(labels, value);
-        },
-      };
-    });
+    const family = this.#familyOf(definition, 'histogram', definition.buckets);
+    return {
+      observe: (value, labels = noLabels) => {
+        checkValue(definition, value, -Infinity);
+        const entry = family.of(labels);
+        entry.sum += value;
+        entry.count += 1;
+        const { buckets } = family;
+        let index = 0;
+        while (index < buckets.length && value > (buckets[index] ?? Infinity)) index += 1;
+        entry.counts[index] = (entry.counts[index] ?? 0) + 1;
+      },
+    };
+  }
+
+  beforeRead(refresh: () => void): () => void {
+    this.#refreshers.add(refresh);
+    return () => this.#refreshers.delete(refresh);
   }
 
   /** All metrics in the text format of Prometheus. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(): Promise<string> {
+    return writeExposition(await this.snapshot());
   }
 
   /** All metrics as plain JSON, for another process to merge and to serve. */
   async snapshot(): Promise<readonly MetricSnapshot[]> {
-    const families = (await this.#registry.getMetricsAsJSON()) as unknown as readonly RegistryFamily[];
-    return families.flatMap((family) => {
-      const { type } = family;
-      if (type !== 'counter' && type !== 'gauge' && type !== 'histogram') return [];
-      const series = type === 'histogram' ? readHistogram(family) : family.values.map(readSeries);
-      return [{ name: family.name, help: family.help, kind: type, series }];
-    });
+    for (const refresh of this.#refreshers) refresh();
+    const own = [...this.#families.values()].map((family) => family.snapshot(this.#prefix, this.#labels));
+    return this.#registry === null ? own : [...own, ...(await readRegistry(this.#registry, this.#labels))];
   }
 
-  #handleOf<Handle extends Counter | Gauge | Histogram>(
-    definition: MetricDefinition,
-    kind: MetricKind,
-    make: (settings: { name: string; help: string; labelNames: string[]; registers: Registry[] }) => Handle,
-  ): Handle {
+  #familyOf(definition: MetricDefinition, kind: MetricKind, buckets: readonly number[]): Family {
     const known = this.#families.get(definition.name);
     checkDefinition(definition, kind, known?.kind);
-    if (known !== undefined) return known.handle as Handle;
-    const handle = make({
-      name: `${this.#prefix}${definition.name}`,
-      help: definition.help,
-      labelNames: [...(definition.labels ?? [])],
-      registers: [this.#registry],
-    });
-    this.#families.set(definition.name, { kind, handle });
-    return handle;
+    if (known !== undefined) return known;
+    const family = new Family(definition, kind, buckets);
+    // A metric without labels shows 0 from the start, so that its first increment is an increase.
+    if ((definition.labels ?? []).length === 0) family.of(noLabels);
+    this.#families.set(definition.name, family);
+    return family;
   }
 }
 
 const noLabels: Labels = Object.freeze({});
+const noBuckets: readonly number[] = [];
 
-/**
- * What was counted since the last scrape, by label values. The hot path adds a number here; prom-client, which makes an object and
- * a hash of each call, hears of it only when somebody reads.
- */
-class PendingSeries {
+interface Entry {
+  readonly labels: Labels;
+  /** A counter's sum, a gauge's value, a histogram's sum. */
+  sum: number;
+  /** A histogram's observations. */
+  count: number;
+  /** A histogram's observations by bucket, not cumulative; the last is over all bounds. */
+  readonly counts: number[];
+}
+
+class Family {
+  readonly kind: MetricKind;
+  readonly buckets: readonly number[];
   readonly #definition: MetricDefinition;
-  readonly #byKey = new Map<string, { readonly labels: Labels; value: number; isNew: boolean }>();
+  readonly #names: readonly string[];
+  readonly #byKey = new Map<string, Entry>();
 
-  constructor(definition: MetricDefinition) {
+  constructor(definition: MetricDefinition, kind: MetricKind, buckets: readonly number[]) {
+    this.kind = kind;
+    this.buckets = buckets;
     this.#definition = definition;
+    this.#names = definition.labels ?? [];
   }
 
-  /** The entry of those label values; the caller changes its value. */
-  of(labels: Labels): { value: number } {
+  /** The entry of those label values; the caller changes it. */
+  of(labels: Labels): Entry {
     let key = '';
-    for (const name of this.#definition.labels ?? []) key += `${labels[name]}\u0000`;
-    let entry = this.#byKey.get(key);
-    if (entry === undefined) {
-      checkLabels(this.#definition, labels);
-      entry = { labels: { ...labels }, value: 0, isNew: true };
-      this.#byKey.set(key, entry);
+    for (const name of this.#names) key += `${labels[name]}\u0000`;
+    return this.#byKey.get(key) ?? this.#add(key, labels);
+  }
+
+  snapshot(prefix: string, shared: Labels): MetricSnapshot {
+    const { name, help } = this.#definition;
+    const series = [...this.#byKey.values()].map((entry): MetricSeries => {
+      const labels = { ...entry.labels, ...shared };
+      if (this.kind !== 'histogram') return { labels, value: entry.sum };
+      let upTo = 0;
+      const buckets = this.buckets.map((bound, index) => {
+        upTo += entry.counts[index] ?? 0;
+        return { upTo: bound, count: upTo };
+      });
+      return { labels, count: entry.count, sum: entry.sum, buckets };
+    });
+    return { name: `${prefix}${name}`, help, kind: this.kind, series };
+  }
+
+  #add(key: string, labels: Labels): Entry {
+    checkLabels(this.#definition, labels);
+    if (this.#byKey.size >= maximumSeries) {
+      const folded = foldLabels(labels);
+      const foldedKey = this.#names.map((name) => `${folded[name]}\u0000`).join('');
+      const known = this.#byKey.get(foldedKey);
+      return known ?? this.#put(foldedKey, folded);
     }
-    entry.isNew = true;
+    return this.#put(key, { ...labels });
+  }
+
+  #put(key: string, labels: Labels): Entry {
+    const counts = Array.from<number>({ length: this.kind === 'histogram' ? this.buckets.length + 1 : 0 }).fill(0);
+    const entry: Entry = { labels, sum: 0, count: 0, counts };
+    this.#byKey.set(key, entry);
     return entry;
   }
-
-  /** What is new since the last call; counters start again at 0. */
-  *take(): Iterable<{ readonly labels: Labels; readonly value: number }> {
-    for (const entry of this.#byKey.values()) {
-      if (!entry.isNew) continue;
-      const { labels, value } = entry;
-      entry.isNew = false;
-      entry.value = 0;
-      yield { labels, value };
-    }
-  }
-}
-
-/** A metric as the registry gives it as JSON. */
-interface RegistryFamily {
-  readonly name: string;
-  readonly help: string;
-  readonly type: string;
-  readonly values: readonly {
-    readonly labels: Readonly<Record<string, string | number>>;
-    readonly value: number;
-    /** Of a histogram's parts: the name with `_bucket`, `_sum` or `_count`. */
-    readonly metricName?: string;
-  }[];
-}
-
-function readSeries(value: RegistryFamily['values'][number]): MetricSeries {
-  return { labels: textLabels(value.labels), value: value.value };
-}
-
-function readHistogram(family: RegistryFamily): readonly MetricSeries[] {
-  const series = new Map<
-    string,
-    { labels: Labels; count: number; sum: number; buckets: { upTo: number; count: number }[] }
-  >();
-  for (const { labels: allLabels, metricName, value } of family.values) {
-    const { le, ...labels } = allLabels;
-    const key = JSON.stringify(labels);
-    const one = series.get(key) ?? { labels: textLabels(labels), count: 0, sum: 0, buckets: [] };
-    series.set(key, one);
-    if (metricName?.endsWith('_sum') === true) one.sum = value;
-    else if (metricName?.endsWith('_count') === true) one.count = value;
-    else if (le !== undefined && le !== '+Inf') one.buckets.push({ upTo: Number(le), count: value });
-  }
-  return [...series.values()];
-}
-
-function textLabels(labels: Readonly<Record<string, string | number>>): Labels {
-  return Object.fromEntries(Object.entries(labels).map(([label, value]) => [label, String(value)]));
 }

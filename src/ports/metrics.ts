@@ -30,4 +30,9 @@ export interface Metrics {
   gauge(definition: MetricDefinition): Gauge;
   /** @param buckets - upper bounds, ascending */
   histogram(definition: MetricDefinition & { readonly buckets: readonly number[] }): Histogram;
+  /**
+   * Calls `refresh` before values are read, until the returned function is called: it sets gauges that are counted off a state
+   * somewhere, so that nothing is paid for them between two scrapes.
+   */
+  beforeRead(refresh: () => void): () => void;
 }

@@ -23,6 +23,7 @@ import { needsPreparation, prepareResolve, prepareSubmit, unprepared } from './c
 import { countRecord } from './count-record.ts';
 import type { FinishedTasks } from './finished-tasks.ts';
 import type { GroupCommit } from './group-commit.ts';
+import { LiveCounts, type LiveStatus } from './live-counts.ts';
 import type { ResultWaiters } from './result-waiters.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
 import type { ShardOwner } from './shard-owner.ts';
@@ -62,6 +63,7 @@ export class ActorHost {
   readonly #actors = new Map<TaskId, Actor>();
   /** Actors whose next message waits until the journal has caught up. */
   readonly #heldBack = new Set<Actor>();
+  readonly #liveCounts = new LiveCounts();
   #waitingCommands = 0;
   #closed = false;
   /** Callers whose answer waits for a commit. */
@@ -80,6 +82,11 @@ export class ActorHost {
   /** Commands that wait in mailboxes. */
   get waitingCommands(): number {
     return this.#waitingCommands;
+  }
+
+  /** Tasks that have not ended for good, by status. */
+  get liveCounts(): Readonly<Record<LiveStatus, number>> {
+    return this.#liveCounts.counts;
   }
 
   /** Puts a command into its task's mailbox; `respond` is called exactly once, when what it tells is committed. */
@@ -116,6 +123,7 @@ export class ActorHost {
     actor.state = state;
     actor.committed = state;
     this.#actors.set(state.taskId, actor);
+    this.#liveCounts.moved(null, state);
     if (positionOf(state.machine.value).status === 'running') return true;
     this.#runEffects(null, state, this.#definitionOf(state), sequence);
     return false;
@@ -285,6 +293,7 @@ export class ActorHost {
   ): void {
     const { state, record, reply } = decision;
     this.#deps.commit.add(record, (sequence) => {
+      this.#liveCounts.moved(actor.committed, state);
       actor.committed = state;
       actor.uncommitted -= 1;
       this.#deps.onChanged(state, sequence);

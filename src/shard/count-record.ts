@@ -8,7 +8,7 @@ export function countRecord(metrics: ShardMetrics, record: TaskRecord, state: Ta
   const { pipeline } = state;
   switch (event.type) {
     case 'task.submitted':
-      metrics.tasks.add(1, { pipeline, outcome: 'accepted' });
+      metrics.tasksAccepted.add(1, { pipeline });
       break;
     case 'stage.failed':
       if (event.decision.kind === 'retry') {
@@ -23,7 +23,7 @@ export function countRecord(metrics: ShardMetrics, record: TaskRecord, state: Ta
       });
       break;
     case 'task.redriven':
-      metrics.tasks.add(1, { pipeline, outcome: 'redriven' });
+      metrics.tasksRedriven.add(1, { pipeline });
       break;
     case 'task.quarantined':
       metrics.quarantines.add();
@@ -31,7 +31,10 @@ export function countRecord(metrics: ShardMetrics, record: TaskRecord, state: Ta
     default:
       break;
   }
-  const { status } = positionOf(record.to);
+  const { status, stage } = positionOf(record.to);
   const hasEnded = status === 'completed' || status === 'canceled' || status === 'deadLettered';
-  if (hasEnded) metrics.tasks.add(1, { pipeline, outcome: status });
+  if (!hasEnded) return;
+  metrics.tasks.add(1, { pipeline, outcome: status });
+  if (status !== 'deadLettered') return;
+  metrics.deadLetters.add(1, { pipeline, stage: stage ?? 'none', class: state.failure?.class ?? 'none' });
 }

@@ -262,7 +262,7 @@ export class GroupCommit {
           await this.#pause(busyRetryMs);
           break;
         case 'unknown':
-          if (!wasUnknown) metrics.unknownAppends.add();
+          if (!wasUnknown) metrics.unknownAppends.add(1, { code: outcome.code });
           wasUnknown = true;
           this.#noteStall(outcome.code, outcome.detail);
           await this.#pause(waitMs);

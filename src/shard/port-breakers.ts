@@ -11,6 +11,7 @@ import type { EngineConfig } from '../core/config.ts';
 import type { PortName } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Gauge, Metrics } from '../ports/metrics.ts';
 
 /** What {@link PortBreakers} asks of the outside. */
@@ -50,17 +51,8 @@ export class PortBreakers {
     this.#deps = deps;
     const { breakerFailureThreshold, breakerOpenMs, breakerMaxOpenMs } = deps.config;
     this.#policy = { failureThreshold: breakerFailureThreshold, openMs: breakerOpenMs, maxOpenMs: breakerMaxOpenMs };
-    const labels = ['port'];
-    this.#open = deps.metrics.gauge({
-      name: 'port_breaker_open',
-      help: 'Whether the breaker of a port holds its stages back: 1 from its opening until a probe succeeds',
-      labels,
-    });
-    this.#opened = deps.metrics.counter({
-      name: 'port_breaker_opened_total',
-      help: 'How often the breaker of a port opened after it was closed',
-      labels,
-    });
+    this.#open = deps.metrics.gauge(metricCatalog.portBreakerOpen);
+    this.#opened = deps.metrics.counter(metricCatalog.portBreakerOpened);
   }
 
   /** Whether an attempt on the port may start now. */

@@ -1,9 +1,5 @@
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Gauge, Histogram, Metrics } from '../ports/metrics.ts';
-
-const latencyBuckets = [
-  0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-] as const;
-const stageBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600] as const;
 
 /** The numbers of all shards of one node. Every situation that must occur in a soak has a counter here. */
 export class ShardMetrics {
@@ -14,7 +10,10 @@ export class ShardMetrics {
   readonly stragglers: Counter;
   readonly rejections: Counter;
   readonly repeatedCommands: Counter;
+  readonly tasksAccepted: Counter;
   readonly tasks: Counter;
+  readonly tasksRedriven: Counter;
+  readonly deadLetters: Counter;
   readonly retries: Counter;
   readonly interruptions: Counter;
   readonly abandonedDrivers: Counter;
@@ -24,10 +23,11 @@ export class ShardMetrics {
   readonly snapshotWrites: Counter;
   readonly finishedLookups: Counter;
   readonly recoveredTasks: Counter;
-  readonly shardsOwned: Gauge;
   readonly runningStages: Gauge;
   readonly queuedStages: Gauge;
   readonly stageSeconds: Histogram;
+  readonly stageQueueSeconds: Histogram;
+  readonly recoverySeconds: Histogram;
   readonly #commits: Counter;
   readonly #commitSeconds: Histogram;
   readonly #commitRecords: Histogram;
@@ -35,59 +35,37 @@ export class ShardMetrics {
   readonly #unknownResolved: Counter;
 
   constructor(metrics: Metrics) {
-    const counter = (name: string, help: string, labels: readonly string[] = []): Counter =>
-      metrics.counter({ name, help, labels });
-    this.#commits = counter('commits_total', 'Acknowledged appends to shard journals');
-    this.#commitBytes = counter('commit_bytes_total', 'Bytes of acknowledged appends');
-    this.#commitSeconds = metrics.histogram({
-      name: 'commit_seconds',
-      help: 'From sending an append to its acknowledgement',
-      buckets: latencyBuckets,
-    });
-    this.#commitRecords = metrics.histogram({
-      name: 'commit_records',
-      help: 'Records in one append',
-      buckets: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000],
-    });
-    this.#unknownResolved = counter('appends_unknown_resolved_total', 'Appends of unknown outcome that became known', [
-      'as',
-    ]);
-    this.conflicts = counter('append_conflicts_total', 'Appends refused for a wrong last sequence');
-    this.fencedAppends = counter('appends_fenced_total', 'Appends of a zombie owner that the server refused');
-    this.busyAppends = counter('appends_busy_total', 'Appends answered "in process"');
-    this.unknownAppends = counter('appends_unknown_total', 'Appends whose outcome was unknown at first');
-    this.stragglers = counter('stragglers_total', 'Outcomes dropped because they were not current', ['type']);
-    this.rejections = counter('rejections_total', 'Commands answered with an error', ['code']);
-    this.repeatedCommands = counter('repeated_commands_total', 'Commands answered from the dedup window');
-    this.tasks = counter('tasks_total', 'Tasks by what became of them', ['pipeline', 'outcome']);
-    this.retries = counter('retries_total', 'Retries scheduled', ['pipeline', 'stage', 'class']);
-    this.interruptions = counter('interruptions_total', 'Stages whose owner died under them', [
-      'pipeline',
-      'stage',
-      'decision',
-    ]);
-    this.abandonedDrivers = counter('abandoned_drivers_total', 'Drivers that ignored their abort signal', [
-      'pipeline',
-      'stage',
-    ]);
-    this.actorRestarts = counter('actor_restarts_total', 'Actors that crashed and were rebuilt');
-    this.quarantines = counter('quarantines_total', 'Tasks put aside as poison');
-    this.snapshotFailures = counter('snapshot_failures_total', 'Snapshot rounds that failed and are repeated');
-    this.snapshotWrites = counter('snapshot_writes_total', 'Snapshots written behind', ['kind']);
-    this.finishedLookups = counter(
-      'finished_lookups_total',
-      'Submits whose id had to be looked up among finished tasks',
-    );
-    this.recoveredTasks = counter('recovered_tasks_total', 'Live tasks brought back by a recovery');
-    this.shardsOwned = metrics.gauge({ name: 'shards_owned', help: 'Shards that this node serves' });
-    this.runningStages = metrics.gauge({ name: 'running_stages', help: 'Drivers that hold a slot' });
-    this.queuedStages = metrics.gauge({ name: 'queued_stages', help: 'Stages that wait for a slot' });
-    this.stageSeconds = metrics.histogram({
-      name: 'stage_seconds',
-      help: 'From the start of a driver to its end',
-      labels: ['pipeline', 'stage', 'outcome'],
-      buckets: stageBuckets,
-    });
+    const catalog = metricCatalog;
+    this.#commits = metrics.counter(catalog.commits);
+    this.#commitBytes = metrics.counter(catalog.commitBytes);
+    this.#commitSeconds = metrics.histogram(catalog.commitSeconds);
+    this.#commitRecords = metrics.histogram(catalog.commitRecords);
+    this.#unknownResolved = metrics.counter(catalog.unknownResolved);
+    this.conflicts = metrics.counter(catalog.conflicts);
+    this.fencedAppends = metrics.counter(catalog.fencedAppends);
+    this.busyAppends = metrics.counter(catalog.busyAppends);
+    this.unknownAppends = metrics.counter(catalog.unknownAppends);
+    this.stragglers = metrics.counter(catalog.stragglers);
+    this.rejections = metrics.counter(catalog.rejections);
+    this.repeatedCommands = metrics.counter(catalog.repeatedCommands);
+    this.tasksAccepted = metrics.counter(catalog.tasksAccepted);
+    this.tasks = metrics.counter(catalog.tasks);
+    this.tasksRedriven = metrics.counter(catalog.tasksRedriven);
+    this.deadLetters = metrics.counter(catalog.deadLetters);
+    this.retries = metrics.counter(catalog.retries);
+    this.interruptions = metrics.counter(catalog.interruptions);
+    this.abandonedDrivers = metrics.counter(catalog.abandonedDrivers);
+    this.actorRestarts = metrics.counter(catalog.actorRestarts);
+    this.quarantines = metrics.counter(catalog.quarantines);
+    this.snapshotFailures = metrics.counter(catalog.snapshotFailures);
+    this.snapshotWrites = metrics.counter(catalog.snapshotWrites);
+    this.finishedLookups = metrics.counter(catalog.finishedLookups);
+    this.recoveredTasks = metrics.counter(catalog.recoveredTasks);
+    this.runningStages = metrics.gauge(catalog.runningStages);
+    this.queuedStages = metrics.gauge(catalog.queuedStages);
+    this.stageSeconds = metrics.histogram(catalog.stageSeconds);
+    this.stageQueueSeconds = metrics.histogram(catalog.stageQueueSeconds);
+    this.recoverySeconds = metrics.histogram(catalog.recoverySeconds);
   }
 
   /** One acknowledged append. */

@@ -18,6 +18,7 @@ import { GroupCommit, lossError } from './group-commit.ts';
 import { JournalTrimmer } from './journal-trimmer.ts';
 import { recoverShard, type RecoveredShard } from './recovery.ts';
 import { ResultWaiters } from './result-waiters.ts';
+import type { LiveStatus } from './live-counts.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
 import type { ShardOwner } from './shard-owner.ts';
 import { StageHost } from './stage-host.ts';
@@ -135,6 +136,7 @@ export class Shard {
   static async open(deps: ShardDeps, owner: ShardOwner, lastSequence: Sequence): Promise<Shard> {
     const shard = new Shard(deps, owner, lastSequence);
     const { epoch, node, incarnation } = owner;
+    const startedMs = deps.clock.monotonicMs();
     try {
       const claim = await shard.#commit.claim({ epoch, node, incarnation });
       const recovered = await recoverShard(
@@ -148,6 +150,7 @@ export class Shard {
         claim,
       );
       shard.#resume(recovered, claim);
+      deps.metrics.recoverySeconds.observe((deps.clock.monotonicMs() - startedMs) / 1_000);
       return shard;
     } catch (error) {
       await shard.close(asError(error));
@@ -168,6 +171,8 @@ export class Shard {
     readonly waiting: number;
     readonly lastSequence: Sequence;
     readonly stalledMs: number;
+    readonly snapshotLagMs: number;
+    readonly live: Readonly<Record<LiveStatus, number>>;
   } {
     return {
       tasks: this.#host.size,
@@ -176,6 +181,8 @@ export class Shard {
       waiting: this.#host.waitingCommands,
       lastSequence: this.#commit.lastSequence,
       stalledMs: this.#commit.stall?.forMs ?? 0,
+      snapshotLagMs: this.#writeBehind?.lagMs ?? 0,
+      live: this.#host.liveCounts,
     };
   }
 

@@ -77,6 +77,7 @@ export class StageHost {
   /** Takes the slot that {@link mayStart} said is free, for a stage that is decided to start. */
   takeSlot(definition: PipelineDefinition, stage: StageName): void {
     this.#reserve(this.#deps.slots.take(slotKey(definition, stage), definition.stage(stage)));
+    this.#deps.metrics.stageQueueSeconds.observe(0, { pipeline: definition.name, stage });
     this.#showSlots();
   }
 
@@ -202,11 +203,15 @@ export class StageHost {
 
   #awaitSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
     if (this.#draining) return;
+    const { metrics, runner } = this.#deps;
+    const sinceMs = runner.clock.monotonicMs();
     const waiter: SlotWaiter = {
       spec: definition.stage(stage),
       key: slotKey(definition, stage),
       onGranted: (slot) => {
         this.#waiters.delete(taskId);
+        const waitedMs = runner.clock.monotonicMs() - sinceMs;
+        metrics.stageQueueSeconds.observe(waitedMs / 1_000, { pipeline: definition.name, stage });
         this.#reserve(slot);
         this.#showSlots();
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });

@@ -41,6 +41,8 @@ export class WriteBehind {
   #checkpointed: Sequence | null = null;
   #hasDroppedEarlier = false;
   #changes = 0;
+  /** When the oldest change without a snapshot came, by the monotonic clock; null when there is none. */
+  #behindSinceMs: number | null = null;
   #timer: TimerHandle | null = null;
   #round: Promise<void> | null = null;
   #isRoundDeferred = false;
@@ -57,9 +59,15 @@ export class WriteBehind {
   changed(state: TaskState, sequence: Sequence): void {
     this.#dirty.set(state.taskId, state);
     this.#sequence = sequence;
+    this.#behindSinceMs ??= this.#deps.clock.monotonicMs();
     this.#changes += 1;
     if (this.#changes >= this.#deps.config.snapshotEveryRecords) this.#flushSoon();
     else this.#armSoon();
+  }
+
+  /** Age of the oldest change that no snapshot has. */
+  get lagMs(): number {
+    return this.#behindSinceMs === null ? 0 : this.#deps.clock.monotonicMs() - this.#behindSinceMs;
   }
 
   /** Writes all that changed up to now, and the checkpoint. Failures are logged, counted and made good by the next round. */
@@ -113,11 +121,14 @@ export class WriteBehind {
     const round = this.#dirty;
     this.#dirty = new Map();
     this.#changes = 0;
+    const startedMs = this.#deps.clock.monotonicMs();
     try {
       await this.#writeStates(round);
       if (this.#closed) return;
       if (this.#checkpointed !== sequence) await writer.checkpoint(sequence);
       this.#checkpointed = sequence;
+      // What has changed meanwhile has done so since this round began.
+      this.#behindSinceMs = this.#dirty.size === 0 ? null : startedMs;
       this.#deps.onCheckpoint(sequence);
       if (!this.#hasDroppedEarlier) await writer.dropEarlierEpochs();
       this.#hasDroppedEarlier = true;

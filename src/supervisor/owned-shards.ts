@@ -10,6 +10,7 @@ import { Shard } from '../shard/shard.ts';
 import { PortBreakers } from '../shard/port-breakers.ts';
 import { StageSlots } from '../shard/stage-slots.ts';
 import type { EngineDeps } from './engine-deps.ts';
+import { OwnershipMetrics } from './ownership-metrics.ts';
 import { restartBackoffDefaults, restartDelayMs } from './restart-backoff.ts';
 
 /** What {@link OwnedShards} asks of its engine. */
@@ -67,6 +68,7 @@ export class OwnedShards {
   readonly #metrics: ShardMetrics;
   readonly #slots: StageSlots;
   readonly #owned = new Map<ShardId, OwnedShard>();
+  readonly #ownership: OwnershipMetrics;
   readonly #opening = new Set<ShardId>();
   readonly #handovers = new Map<ShardId, Promise<void>>();
   readonly #declines = new Set<ShardId>();
@@ -81,6 +83,13 @@ export class OwnedShards {
     this.#metrics = new ShardMetrics(deps.metrics);
     this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
   }
+    this.#ownership = new OwnershipMetrics(deps.metrics, deps.config.shardCount);
+    deps.metrics.beforeRead(() =>
+      this.#ownership.show(
+        [...this.#owned.values()].map(({ shard }) => shard),
+        this.#failing.size,
+      ),
+    );
 
   get size(): number {
     return this.#owned.size;
@@ -169,18 +178,22 @@ export class OwnedShards {
     hurry.cancel();
   }
 
-  /** Closes every shard at once and hands nothing over. */
-  async drop(reason: EngineError): Promise<void> {
+  /** Closes every shard at once, as the lease is lost, and hands nothing over. */
+  drop(reason: EngineError): Promise<void> {
+    this.#ownership.leasesLost.add();
+    return this.#dropAll(reason);
+  }
+
+  async #dropAll(reason: EngineError): Promise<void> {
     const owned = [...this.#owned.values()];
     this.#owned.clear();
-    this.#metrics.shardsOwned.set(0);
     await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
   }
 
-  /** As {@link drop}, and nothing that is being opened will be served. */
+  /** Closes every shard at once, and nothing that is being opened will be served. */
   dropForGood(reason: EngineError): Promise<void> {
     this.#close();
-    return this.drop(reason);
+    return this.#dropAll(reason);
   }
 
   #close(): void {
@@ -218,7 +231,6 @@ export class OwnedShards {
         throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
       }
       this.#owned.set(shardId, { shard, taken, service });
-      this.#metrics.shardsOwned.set(this.#owned.size);
     } catch (error) {
       await shard.close(asError(error));
       throw error;
@@ -247,7 +259,6 @@ export class OwnedShards {
       this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
     } finally {
       if (this.#owned.get(shardId) === owned) this.#owned.delete(shardId);
-      this.#metrics.shardsOwned.set(this.#owned.size);
     }
   }
 
@@ -264,7 +275,7 @@ export class OwnedShards {
   #lost(shardId: ShardId, error: EngineError): void {
     const owned = this.#owned.get(shardId);
     this.#owned.delete(shardId);
-    this.#metrics.shardsOwned.set(this.#owned.size);
+    this.#ownership.lost.add(1, { code: error.code });
     this.#deps.logger.error({ shard: shardId, err: error }, 'a shard was lost');
     if (error.code !== 'OWNERSHIP_LOST') this.#noteFailure(shardId, error);
     this.#host.onLost(error);

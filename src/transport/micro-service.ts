@@ -3,6 +3,7 @@ import type { Millis } from '../core/ids.ts';
 import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 
 /** One endpoint of a {@link MicroService}: a subject and what answers it. */
@@ -74,11 +75,7 @@ export class MicroService {
     this.#endpoints = deps.endpoints;
     this.#toError = deps.toError;
     this.#logger = deps.logger;
-    this.#dropped = deps.metrics.counter({
-      name: 'api_unanswerable_messages_total',
-      help: 'Messages to an API endpoint that had no reply subject and were dropped',
-      labels: ['endpoint'],
-    });
+    this.#dropped = deps.metrics.counter(metricCatalog.unanswerableMessages);
     this.#statistics = new Map(
       deps.endpoints.map(({ name }) => [name, { requests: 0, errors: 0, lastError: '', processingMs: 0 }]),
     );

@@ -9,6 +9,7 @@ import { EffectLedger } from './effect-ledger.ts';
 import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
 import { tapJournal, tapLeases, tapSnapshots } from './port-taps.ts';
 import { aPipeline } from './shard-kit.ts';
+import { metricCatalog } from '../../src/ports/metric-catalog.ts';
 
 /** What the tasks of a {@link CrashWorld} do: their input says it. */
 export type Behavior = 'plain' | 'flaky' | 'checkpoints' | 'broken' | 'stuck';
@@ -69,10 +70,7 @@ export class CrashWorld {
 
   #service(): ShardServiceDeps {
     const { bus, logger, metrics, config } = this.test;
-    const unanswerable = metrics.counter({
-      name: 'unanswerable_requests_total',
-      help: 'Requests without a reply subject',
-    });
+    const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
     return { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
   }
 

@@ -61,11 +61,11 @@ describe('the way of a stage to its driver', () => {
     await world.answer(world.result('a'));
     await world.answer(world.result('b'));
     const { metrics } = world.test;
-    expect(metrics.value('tasks_total', { pipeline: 'card', outcome: 'accepted' })).toBe(2);
+    expect(metrics.value('tasks_accepted_total', { pipeline: 'card' })).toBe(2);
     expect(metrics.value('tasks_total', { pipeline: 'card', outcome: 'completed' })).toBe(2);
     expect(metrics.value('retries_total', { pipeline: 'card', stage: 'photos', class: 'retryable' })).toBe(2);
-    expect(metrics.count('stage_seconds', { stage: 'photos', outcome: 'failed' })).toBe(2);
-    expect(metrics.count('stage_seconds', { outcome: 'completed' })).toBe(6);
+    expect(metrics.count('stage_duration_seconds', { stage: 'photos', outcome: 'failed' })).toBe(2);
+    expect(metrics.count('stage_duration_seconds', { outcome: 'completed' })).toBe(6);
     expect(metrics.value('running_stages')).toBe(0);
     const records = (await world.test.run(commitsOf(world.test.journal))).flatMap(({ commit }) => commit.records);
     expect(records.filter(({ task }) => task === 'a').map(({ to }) => to)).toEqual([

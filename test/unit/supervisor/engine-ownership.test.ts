@@ -95,9 +95,10 @@ describe('a shard that was lost', () => {
     const broken: Metrics = {
       gauge: (definition) => metrics.gauge(definition),
       histogram: (definition) => metrics.histogram(definition),
+      beforeRead: (refresh) => metrics.beforeRead(refresh),
       counter: (definition) => ({
         add: (by, labels) => {
-          if (definition.name === 'tasks_total' && bugs > 0) {
+          if (definition.name === 'tasks_accepted_total' && bugs > 0) {
             bugs -= 1;
             throw new TypeError('a bug');
           }

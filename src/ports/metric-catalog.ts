@@ -1,0 +1,284 @@
+import type { MetricDefinition } from './metrics.ts';
+
+/** How the values of several processes become one: `last` is the newest value of whoever has one. */
+export type MetricJoinRule = 'sum' | 'max' | 'last';
+
+/** A metric of the engine with what people need to read it. */
+export interface CatalogMetric extends MetricDefinition {
+  readonly kind: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  /** When to look at it, and what it tells then. */
+  readonly look: string;
+  readonly join: MetricJoinRule;
+}
+
+interface CatalogHistogram extends CatalogMetric {
+  readonly buckets: readonly number[];
+}
+
+const latencyBuckets = [
+  0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+] as const;
+const stageBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600] as const;
+const recordBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] as const;
+
+function counter(name: string, help: string, look: string, labels: readonly string[] = []): CatalogMetric {
+  return { kind: 'counter', name, help, look, labels, join: 'sum' };
+}
+
+function gauge(
+  name: string,
+  join: MetricJoinRule,
+  help: string,
+  look: string,
+  labels: readonly string[] = [],
+): CatalogMetric {
+  return { kind: 'gauge', name, help, look, labels, join };
+}
+
+function histogram(
+  name: string,
+  buckets: readonly number[],
+  help: string,
+  look: string,
+  labels: readonly string[] = [],
+): CatalogHistogram {
+  return { kind: 'histogram', name, help, look, labels, join: 'sum', buckets };
+}
+
+/**
+ * Every metric that the engine makes, without prefix. `docs/METRICS.md` is written from it, dashboard and alerts are held to it.
+ *
+ * Labels take values from small sets: pipelines, stages, ports and words of this code. Never an id.
+ */
+export const metricCatalog = {
+  tasksAccepted: counter(
+    'tasks_accepted_total',
+    'Tasks created by a submit',
+    'The work that comes in; against `tasks_total` it shows whether the engine keeps up',
+    ['pipeline'],
+  ),
+  tasks: counter(
+    'tasks_total',
+    'Tasks that ended, by how',
+    'Throughput and failures: `completed`, `canceled`, `deadLettered`',
+    ['pipeline', 'outcome'],
+  ),
+  tasksRedriven: counter('tasks_redriven_total', 'Tasks sent back to work by an operator', 'After a redrive', [
+    'pipeline',
+  ]),
+  deadLetters: counter(
+    'dead_letters_total',
+    'Tasks given up, by the stage and the class of the last failure',
+    'When work fails for good: which stage, and whose fault',
+    ['pipeline', 'stage', 'class'],
+  ),
+  liveTasks: gauge(
+    'live_tasks',
+    'sum',
+    'Tasks in memory that have not ended for good, by status',
+    'What the backlog consists of; `unknown` and `deadLettered` wait for a decision',
+    ['status'],
+  ),
+  quarantines: counter(
+    'quarantines_total',
+    'Tasks put aside because they crashed their actor',
+    'Never in a healthy engine: a bug of the engine or of a guard',
+  ),
+  stageSeconds: histogram(
+    'stage_duration_seconds',
+    stageBuckets,
+    'From the start of a driver to its end',
+    'Which stage is slow, and whether it fails fast or slowly',
+    ['pipeline', 'stage', 'outcome'],
+  ),
+  stageQueueSeconds: histogram(
+    'stage_queue_seconds',
+    stageBuckets,
+    'From when a stage could start to when it had its slot',
+    'When tasks are slow and drivers are not: a limit or an open breaker holds them',
+    ['pipeline', 'stage'],
+  ),
+  runningStages: gauge('running_stages', 'sum', 'Drivers that hold a slot', 'Against `maxRunningStages`: the load now'),
+  queuedStages: gauge('queued_stages', 'sum', 'Stages that wait for a slot', 'When work piles up behind a limit'),
+  retries: counter('retries_total', 'Retries scheduled, by failure class', 'When an integration gets worse', [
+    'pipeline',
+    'stage',
+    'class',
+  ]),
+  interruptions: counter(
+    'interruptions_total',
+    'Stages whose owner died under them, by what was decided',
+    'After a crash or a lost lease: what it cost',
+    ['pipeline', 'stage', 'decision'],
+  ),
+  abandonedDrivers: counter(
+    'abandoned_drivers_total',
+    'Drivers that ignored their abort signal and were given up',
+    'When slots are free and the process is busy: a driver does not stop when told',
+    ['pipeline', 'stage'],
+  ),
+  portBreakerOpen: gauge(
+    'port_breaker_open',
+    'max',
+    'Whether the breaker of a port holds its stages back: 1 from its opening until a probe succeeds',
+    'When stages wait and slots are free: the integration behind the port is down',
+    ['port'],
+  ),
+  portBreakerOpened: counter(
+    'port_breaker_opened_total',
+    'How often the breaker of a port opened after it was closed',
+    'How stable an integration is',
+    ['port'],
+  ),
+  rejections: counter(
+    'rejections_total',
+    'Commands answered with an error, by its code',
+    'What callers do wrong, or what they meet: `OVERLOADED`, `NO_OWNER`, `INPUT_INVALID`',
+    ['code'],
+  ),
+  repeatedCommands: counter(
+    'repeated_commands_total',
+    'Commands answered from the dedup window',
+    'When clients lose answers: each is a repeat without an effect',
+  ),
+  mailboxDepth: gauge(
+    'mailbox_depth',
+    'sum',
+    'Commands that wait in mailboxes',
+    'Grows when commands come in faster than they are decided',
+  ),
+  stragglers: counter(
+    'stragglers_total',
+    'Outcomes dropped because they were not current, by type',
+    'Some are normal after cancels and takeovers; many mean drivers that outlive their attempt',
+    ['type'],
+  ),
+  actorRestarts: counter(
+    'actor_restarts_total',
+    'Actors that crashed and were rebuilt',
+    'Never in a healthy engine: the log has the error',
+  ),
+  commits: counter('commits_total', 'Acknowledged appends to shard journals', 'The rate of durable writes'),
+  commitBytes: counter('commit_bytes_total', 'Bytes of acknowledged appends', 'How fast the journal grows'),
+  commitSeconds: histogram(
+    'commit_duration_seconds',
+    latencyBuckets,
+    'From sending an append to its acknowledgement',
+    'The floor of every latency: disk and quorum of the NATS servers',
+  ),
+  commitRecords: histogram(
+    'commit_records',
+    recordBuckets,
+    'Records in one append',
+    'The batch size: grows with load, which is what carries it',
+  ),
+  uncommittedRecords: gauge(
+    'uncommitted_records',
+    'sum',
+    'Records decided and not acknowledged yet',
+    'Grows when the journal is slower than the decisions',
+  ),
+  conflicts: counter(
+    'append_conflicts_total',
+    'Appends refused for a wrong last sequence',
+    'One at a takeover or after a lost answer; more mean two owners that write',
+  ),
+  fencedAppends: counter(
+    'appends_fenced_total',
+    'Appends of a zombie owner that the server refused',
+    'An owner wrote after it had lost its shard. The fence held; find out why it was late',
+  ),
+  busyAppends: counter('appends_busy_total', 'Appends answered "in process"', 'With a replicated stream under load'),
+  unknownAppends: counter(
+    'appends_unknown_total',
+    'Appends whose outcome was unknown at first, by reason',
+    'When NATS is away, slow or full: `STORAGE_FULL` means that JetStream takes no more',
+    ['code'],
+  ),
+  unknownResolved: counter(
+    'appends_unknown_resolved_total',
+    'Appends of unknown outcome that became known',
+    'Beside `appends_unknown_total`: what is missing is still unknown',
+    ['as'],
+  ),
+  journalStallSeconds: gauge(
+    'journal_stall_seconds',
+    'max',
+    'How long the shard that waits longest has waited for its journal',
+    'Over 2 s shards take no new work',
+  ),
+  snapshotWrites: counter(
+    'snapshot_writes_total',
+    'Snapshots written behind, by kind',
+    'The load of the write-behind',
+    ['kind'],
+  ),
+  snapshotFailures: counter(
+    'snapshot_failures_total',
+    'Snapshot rounds that failed and are repeated',
+    'When snapshots fall behind: a recovery replays more',
+  ),
+  snapshotLagSeconds: gauge(
+    'snapshot_lag_seconds',
+    'max',
+    'Age of the oldest change that no snapshot has, over all shards',
+    'How much a recovery would replay; the journal is not trimmed past it',
+  ),
+  finishedLookups: counter(
+    'finished_lookups_total',
+    'Submits whose id had to be looked up among finished tasks',
+    'When submits are slow: each is a read of the store',
+  ),
+  shards: gauge('shards', 'max', 'Shards of the cluster', 'Against the sum of `shards_owned`'),
+  shardsOwned: gauge('shards_owned', 'sum', 'Shards that this node serves', 'Less than `shards`: some have no owner'),
+  shardsFailing: gauge(
+    'shards_failing',
+    'sum',
+    'Shards that fall to this node and that it could not open',
+    'When shards have no owner: the log has the reason',
+  ),
+  shardsLost: counter(
+    'shards_lost_total',
+    'Shards that closed themselves because they could commit no more, by code',
+    'After a takeover (`OWNERSHIP_LOST`); any other code needs a look',
+    ['code'],
+  ),
+  leasesLost: counter(
+    'leases_lost_total',
+    'Times that the node lease ran out and all shards were dropped',
+    'The process stood still, or could not reach NATS, for longer than its lease',
+  ),
+  recoveredTasks: counter('recovered_tasks_total', 'Live tasks brought back by a recovery', 'What a takeover moved'),
+  recoverySeconds: histogram(
+    'recovery_duration_seconds',
+    latencyBuckets,
+    'From the claim of a shard to its first command',
+    'How long a shard is away at a takeover',
+  ),
+  natsReconnects: counter(
+    'nats_reconnects_total',
+    'Connections to NATS that broke and came back',
+    'When latencies jump: the network, or a server that restarts',
+    ['connection'],
+  ),
+  unanswerableRequests: counter(
+    'unanswerable_requests_total',
+    'Requests to a shard without a reply subject',
+    'A client that publishes where it should request',
+  ),
+  unanswerableMessages: counter(
+    'api_unanswerable_messages_total',
+    'Messages to an API endpoint that had no reply subject and were dropped',
+    'As above, for the JSON API',
+    ['endpoint'],
+  ),
+  durability: gauge(
+    'durability_info',
+    'last',
+    'What an acknowledgement survives, always 1',
+    'Anything but `power-loss`: a power cut may take acknowledged work',
+    ['level', 'replicas'],
+  ),
+  build: gauge('build_info', 'last', 'The running version, always 1', 'During an upgrade', ['version', 'nodejs']),
+} as const satisfies Record<string, CatalogMetric>;
