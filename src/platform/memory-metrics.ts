@@ -12,6 +12,7 @@ interface Series {
 
 interface Family {
   readonly kind: MetricKind;
+  readonly labels: readonly string[];
   readonly series: Map<string, Series>;
 }
 
@@ -92,9 +93,9 @@ export class MemoryMetrics implements Metrics {
 
   #familyOf(definition: MetricDefinition, kind: MetricKind): Family {
     const known = this.#families.get(definition.name);
-    checkDefinition(definition, kind, known?.kind);
+    checkDefinition(definition, kind, known);
     if (known !== undefined) return known;
-    const family: Family = { kind, series: new Map() };
+    const family: Family = { kind, labels: definition.labels ?? [], series: new Map() };
     this.#families.set(definition.name, family);
     return family;
   }

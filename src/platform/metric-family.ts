@@ -24,11 +24,20 @@ export type MetricSeries =
       readonly buckets: readonly { readonly upTo: number; readonly count: number }[];
     };
 
-/** Refuses, as a bug, a name that is taken by another kind, or one that Prometheus does not allow. */
-export function checkDefinition(definition: MetricDefinition, kind: MetricKind, taken: MetricKind | undefined): void {
+/** What a name stands for already. */
+export interface TakenMetric {
+  readonly kind: MetricKind;
+  readonly labels: readonly string[];
+}
+
+/** Refuses, as a bug, a name that is taken by another kind or with other labels, or one that Prometheus does not allow. */
+export function checkDefinition(definition: MetricDefinition, kind: MetricKind, taken: TakenMetric | undefined): void {
   const { name, labels = [] } = definition;
   assert(/^[a-z][a-z0-9_]*$/.test(name), () => `metric name: expected a–z 0–9 _, got ${name}`);
-  assert(taken === undefined || taken === kind, () => `metric ${name} is a ${taken}, asked for as a ${kind}`);
+  if (taken !== undefined) {
+    assert(taken.kind === kind, () => `metric ${name} is a ${taken.kind}, asked for as a ${kind}`);
+    assert(taken.labels.join() === labels.join(), () => `metric ${name} has the labels ${taken.labels.join()}`);
+  }
   const isCounterName = name.endsWith('_total');
   assert(isCounterName === (kind === 'counter'), () => `metric ${name}: counters, and only they, end in _total`);
   const badLabel = labels.find((label) => !/^[a-z][a-z0-9_]*$/.test(label));

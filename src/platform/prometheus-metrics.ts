@@ -97,7 +97,7 @@ export class PrometheusMetrics implements Metrics {
 
   #familyOf(definition: MetricDefinition, kind: MetricKind, buckets: readonly number[]): Family {
     const known = this.#families.get(definition.name);
-    checkDefinition(definition, kind, known?.kind);
+    checkDefinition(definition, kind, known);
     if (known !== undefined) return known;
     const family = new Family(definition, kind, buckets);
     // A metric without labels shows 0 from the start, so that its first increment is an increase.
@@ -124,20 +124,20 @@ class Family {
   readonly kind: MetricKind;
   readonly buckets: readonly number[];
   readonly #definition: MetricDefinition;
-  readonly #names: readonly string[];
+  readonly labels: readonly string[];
   readonly #byKey = new Map<string, Entry>();
 
   constructor(definition: MetricDefinition, kind: MetricKind, buckets: readonly number[]) {
     this.kind = kind;
     this.buckets = buckets;
     this.#definition = definition;
-    this.#names = definition.labels ?? [];
+    this.labels = definition.labels ?? [];
   }
 
   /** The entry of those label values; the caller changes it. */
   of(labels: Labels): Entry {
     let key = '';
-    for (const name of this.#names) key += `${labels[name]}\u0000`;
+    for (const name of this.labels) key += `${labels[name]}\u0000`;
     return this.#byKey.get(key) ?? this.#add(key, labels);
   }
 
@@ -160,7 +160,7 @@ class Family {
     checkLabels(this.#definition, labels);
     if (this.#byKey.size >= maximumSeries) {
       const folded = foldLabels(labels);
-      const foldedKey = this.#names.map((name) => `${folded[name]}\u0000`).join('');
+      const foldedKey = this.labels.map((name) => `${folded[name]}\u0000`).join('');
       const known = this.#byKey.get(foldedKey);
       return known ?? this.#put(foldedKey, folded);
     }

@@ -20,6 +20,8 @@ const latencyBuckets = [
   0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 ] as const;
 const stageBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3_600] as const;
+const takeoverBuckets = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+const lagBuckets = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
 const recordBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000] as const;
 
 function counter(name: string, help: string, look: string, labels: readonly string[] = []): CatalogMetric {
@@ -111,6 +113,30 @@ export const metricCatalog = {
     'Stages whose owner died under them, by what was decided',
     'After a crash or a lost lease: what it cost',
     ['pipeline', 'stage', 'decision'],
+  ),
+  handovers: counter(
+    'stages_released_total',
+    'Running stages released because their shard was handed over, by what was decided',
+    'When a drain or a rebalance costs too much: a longer grace lets more stages finish',
+    ['pipeline', 'stage', 'decision'],
+  ),
+  suspectsWaiting: gauge(
+    'suspects_waiting',
+    'sum',
+    'Queued stages that wait for a probation, for their owners were lost under them',
+    'After a crash loop: how many stages start one by one',
+  ),
+  suspectStarts: counter(
+    'suspect_starts_total',
+    'Stages that started in probation after losses of their owner',
+    'After a crash loop: which stages were suspected',
+    ['pipeline', 'stage'],
+  ),
+  suspectsCleared: counter(
+    'suspects_cleared_total',
+    'Stages that came through their probation',
+    'After a crash loop: those that were started and not cleared are what kills the node',
+    ['pipeline', 'stage'],
   ),
   abandonedDrivers: counter(
     'abandoned_drivers_total',
@@ -232,22 +258,11 @@ export const metricCatalog = {
   ),
   shards: gauge('shards', 'max', 'Shards of the cluster', 'Against the sum of `shards_owned`'),
   shardsOwned: gauge('shards_owned', 'sum', 'Shards that this node serves', 'Less than `shards`: some have no owner'),
-  shardsFailing: gauge(
-    'shards_failing',
-    'sum',
-    'Shards that fall to this node and that it could not open',
-    'When shards have no owner: the log has the reason',
-  ),
   shardsLost: counter(
     'shards_lost_total',
     'Shards that closed themselves because they could commit no more, by code',
     'After a takeover (`OWNERSHIP_LOST`); any other code needs a look',
     ['code'],
-  ),
-  leasesLost: counter(
-    'leases_lost_total',
-    'Times that the node lease ran out and all shards were dropped',
-    'The process stood still, or could not reach NATS, for longer than its lease',
   ),
   recoveredTasks: counter('recovered_tasks_total', 'Live tasks brought back by a recovery', 'What a takeover moved'),
   recoverySeconds: histogram(
@@ -272,6 +287,73 @@ export const metricCatalog = {
     'Messages to an API endpoint that had no reply subject and were dropped',
     'As above, for the JSON API',
     ['endpoint'],
+  ),
+  clusterMembers: gauge(
+    'cluster_members',
+    'max',
+    'Nodes with a lease, as this node sees them',
+    'When nodes disagree about who is there',
+  ),
+  clusterView: gauge(
+    'cluster_view',
+    'max',
+    "Number of this node's view: grows with each change",
+    'How often the cluster changes',
+  ),
+  shardsFailing: gauge(
+    'shards_failing',
+    'sum',
+    'Shards that fall to this node and that it could not open',
+    'When shards have no owner: the log has the reason',
+  ),
+  shardHandovers: counter(
+    'handovers_total',
+    'Shards handed over in good order',
+    'During a rolling restart or a rebalance',
+  ),
+  takeovers: counter('takeovers_total', 'Shards taken and served', 'After a node was lost: `why` tells the cause', [
+    'why',
+  ]),
+  takeoverSeconds: histogram(
+    'takeover_seconds',
+    takeoverBuckets,
+    'From the decision to take a shard to serving it',
+    'How long a shard has no owner once it is known to be free',
+  ),
+  renewalFailures: counter(
+    'lease_renewal_failures_total',
+    'Renewals of the node lease that failed and were tried again',
+    'Before a lease is lost: NATS is slow or away',
+  ),
+  missedHeartbeats: counter(
+    'heartbeats_missed_total',
+    'Heartbeats of peers that were refused or not answered in time',
+    'When nodes are taken for dead: the network, or event loops that stand still',
+  ),
+  lostLeases: counter(
+    'lease_lost_total',
+    'Times that the node lease ran out, or another process took it',
+    'The process stood still, or could not reach NATS, for longer than its lease; its shards were dropped',
+  ),
+  eventLoopLag: histogram(
+    'event_loop_lag_seconds',
+    lagBuckets,
+    'How late a timer of this process fires',
+    'When everything is slow at once: a driver or a large payload blocks the loop',
+  ),
+  workerUp: gauge(
+    'worker_up',
+    'last',
+    'Whether the process of a slot runs, as its supervisor knows',
+    'Which of the processes is missing',
+    ['slot'],
+  ),
+  snapshotAge: gauge(
+    'worker_snapshot_age_seconds',
+    'last',
+    'Age of the last numbers that the process of a slot has told',
+    'A process that is frozen, or too busy to answer: its numbers are old',
+    ['slot'],
   ),
   durability: gauge(
     'durability_info',

@@ -66,9 +66,9 @@ export class OwnedShards {
   readonly #deps: EngineDeps;
   readonly #host: OwnedShardsHost;
   readonly #metrics: ShardMetrics;
+  readonly #ownership: OwnershipMetrics;
   readonly #slots: StageSlots;
   readonly #owned = new Map<ShardId, OwnedShard>();
-  readonly #ownership: OwnershipMetrics;
   readonly #opening = new Set<ShardId>();
   readonly #handovers = new Map<ShardId, Promise<void>>();
   readonly #declines = new Set<ShardId>();
@@ -81,15 +81,10 @@ export class OwnedShards {
     this.#deps = deps;
     this.#host = host;
     this.#metrics = new ShardMetrics(deps.metrics);
+    this.#ownership = new OwnershipMetrics(deps.metrics, deps.config.shardCount);
+    deps.metrics.beforeRead(() => this.#ownership.show([...this.#owned.values()].map(({ shard }) => shard)));
     this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
   }
-    this.#ownership = new OwnershipMetrics(deps.metrics, deps.config.shardCount);
-    deps.metrics.beforeRead(() =>
-      this.#ownership.show(
-        [...this.#owned.values()].map(({ shard }) => shard),
-        this.#failing.size,
-      ),
-    );
 
   get size(): number {
     return this.#owned.size;
@@ -178,22 +173,17 @@ export class OwnedShards {
     hurry.cancel();
   }
 
-  /** Closes every shard at once, as the lease is lost, and hands nothing over. */
-  drop(reason: EngineError): Promise<void> {
-    this.#ownership.leasesLost.add();
-    return this.#dropAll(reason);
-  }
-
-  async #dropAll(reason: EngineError): Promise<void> {
+  /** Closes every shard at once and hands nothing over. */
+  async drop(reason: EngineError): Promise<void> {
     const owned = [...this.#owned.values()];
     this.#owned.clear();
     await Promise.all(owned.flatMap(({ shard, service }) => [service.stop(), shard.close(reason)]));
   }
 
-  /** Closes every shard at once, and nothing that is being opened will be served. */
+  /** As {@link drop}, and nothing that is being opened will be served. */
   dropForGood(reason: EngineError): Promise<void> {
     this.#close();
-    return this.#dropAll(reason);
+    return this.drop(reason);
   }
 
   #close(): void {

@@ -5,9 +5,7 @@ import type { Shard } from '../shard/shard.ts';
 /** The numbers that say which shards a node has and how they stand. Most are read off the shards when somebody asks. */
 export class OwnershipMetrics {
   readonly lost: Counter;
-  readonly leasesLost: Counter;
   readonly #owned: Gauge;
-  readonly #failing: Gauge;
   readonly #mailboxDepth: Gauge;
   readonly #uncommitted: Gauge;
   readonly #stall: Gauge;
@@ -17,9 +15,7 @@ export class OwnershipMetrics {
   constructor(metrics: Metrics, shardCount: number) {
     metrics.gauge(metricCatalog.shards).set(shardCount);
     this.lost = metrics.counter(metricCatalog.shardsLost);
-    this.leasesLost = metrics.counter(metricCatalog.leasesLost);
     this.#owned = metrics.gauge(metricCatalog.shardsOwned);
-    this.#failing = metrics.gauge(metricCatalog.shardsFailing);
     this.#mailboxDepth = metrics.gauge(metricCatalog.mailboxDepth);
     this.#uncommitted = metrics.gauge(metricCatalog.uncommittedRecords);
     this.#stall = metrics.gauge(metricCatalog.journalStallSeconds);
@@ -28,7 +24,7 @@ export class OwnershipMetrics {
   }
 
   /** Sets the gauges to how these shards stand now. */
-  show(shards: Iterable<Shard>, failing: number): void {
+  show(shards: Iterable<Shard>): void {
     let owned = 0;
     let waiting = 0;
     let uncommitted = 0;
@@ -44,7 +40,6 @@ export class OwnershipMetrics {
       for (const status of Object.keys(live) as (keyof typeof live)[]) live[status] += stats.live[status];
     }
     this.#owned.set(owned);
-    this.#failing.set(failing);
     this.#mailboxDepth.set(waiting);
     this.#uncommitted.set(uncommitted);
     this.#stall.set(stalledMs / 1_000);

@@ -67,6 +67,23 @@ export function describeMetrics(name: string, make: () => MetricsUnderTest): voi
       expect(() => made.metrics.histogram({ name: 'depth', help: 'Depth', buckets: [1] })).toThrow(asBug());
     });
 
+    it('refuses a name that is taken with other labels as a bug: INTERNAL', () => {
+      made.metrics.counter({ name: 'moves_total', help: 'Moves' });
+      expect(() => made.metrics.counter({ name: 'moves_total', help: 'Moves', labels: ['why'] })).toThrow(asBug());
+    });
+
+    it('lets gauges be set just before they are read, until told to stop', async () => {
+      const gauge = made.metrics.gauge({ name: 'depth', help: 'Depth' });
+      let depth = 3;
+      const stop = made.metrics.beforeRead(() => gauge.set(depth));
+      expect(await made.value('depth')).toBe(3);
+      depth = 4;
+      expect(await made.value('depth')).toBe(4);
+      stop();
+      depth = 5;
+      expect(await made.value('depth')).toBe(4);
+    });
+
     it('refuses a counter that would fall, and a value that is no number, as a bug: INTERNAL', () => {
       const counter = made.metrics.counter({ name: 'falls_total', help: 'Falls' });
       expect(() => counter.add(-1)).toThrow(asBug());

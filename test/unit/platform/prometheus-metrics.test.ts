@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { maximumSeries } from '../../../src/platform/metric-family.ts';
 import { PrometheusMetrics } from '../../../src/platform/prometheus-metrics.ts';
 
 describe('PrometheusMetrics', () => {
@@ -36,6 +37,19 @@ describe('PrometheusMetrics', () => {
         ],
       },
     ]);
+  });
+
+  it('counts user-made names beyond the bound of series as other, and keeps the words of the engine apart', async () => {
+    const metrics = new PrometheusMetrics();
+    const tasks = metrics.counter({ name: 'tasks_total', help: 'Tasks', labels: ['pipeline', 'outcome'] });
+    for (let index = 0; index < maximumSeries + 10; index += 1) {
+      tasks.add(1, { pipeline: `p${index}`, outcome: index % 2 === 0 ? 'completed' : 'canceled' });
+    }
+    const [family] = await metrics.snapshot();
+    const values = (family?.series ?? []).map((one) => ('value' in one ? one.value : Number.NaN));
+    expect(values.length).toBe(maximumSeries + 2);
+    expect(values.reduce((sum, value) => sum + value, 0)).toBe(maximumSeries + 10);
+    expect(family?.series.at(-1)).toEqual({ labels: { pipeline: 'other', outcome: 'canceled' }, value: 5 });
   });
 
   it('keeps two instances apart', async () => {
