@@ -2,18 +2,19 @@ import { Client, type ClientDeps, defaultDeadlineMs } from './client/client.ts';
 import { discoverEngine } from './client/engine-discovery.ts';
 import { silentLogger } from './client/silent-logger.ts';
 import { resolveConfig } from './core/config.ts';
-import { journalStream } from './core/subjects.ts';
+import { journalStream, shardBucket } from './core/subjects.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Random } from './ports/random.ts';
 import { BucketApi } from './store/bucket-api.ts';
+import { keySubject, ordersKey } from './store/bucket-keys.ts';
 import { NatsBlobStore } from './store/nats-blobs.ts';
 import { NatsLeaseStore } from './store/nats-leases.ts';
 import { NatsJournal } from './store/nats-journal.ts';
 import { StreamApi } from './store/stream-api.ts';
-import { type AckInbox, localErrorCodes } from './transport/ack-inbox.ts';
+import { AckInbox, localErrorCodes } from './transport/ack-inbox.ts';
 import { NatsBus } from './transport/nats-bus.ts';
 import { connectNats, type NatsLink, type NatsLinkOptions } from './transport/nats-connection.ts';
 import { shardClientDefaults } from './transport/shard-client.ts';
@@ -30,11 +31,20 @@ export {
   type SubmitOptions,
   type TaskListQuery,
 } from './client/client.ts';
-export { ClusterClient, type ClusterNodeRow, type ClusterStatus } from './client/cluster-client.ts';
+export {
+  ClusterClient,
+  type ClusterLeases,
+  type ClusterNodeRow,
+  type ClusterStatus,
+  type NodeOrdered,
+  type ShardPinned,
+  type WaitingOrder,
+} from './client/cluster-client.ts';
 export { DeadLetterClient, type DeadLetterFilter, type RedriveOutcome } from './client/dead-letter-client.ts';
 export type { CommandNote, SubmitIdentity, SubmitOutcome, Submitted } from './client/submission.ts';
 export { TaskFailedError } from './client/task-failed-error.ts';
 export { EngineError, type ErrorCode, type ErrorReport } from './core/errors.ts';
+export type { NodeOrder } from './core/cluster-orders.ts';
 export type { NodeStatus } from './core/node-messages.ts';
 export { deriveTaskId } from './core/task-id.ts';
 export type { TaskStatus, TaskView } from './core/task-view.ts';
@@ -105,7 +115,13 @@ export function createClient(deps: ClientDeps): Client {
   return new Client(deps);
 }
 
-/** Journal, payloads and leases as a client may have them: it reads, and every write is refused before it is sent. */
+/** How long the store may take for a write of orders. */
+const ackTimeoutMs = 5_000;
+
+/**
+ * Journal, payloads and leases as a client may have them: it reads, and every write is refused before it is sent, but for that of
+ * the cluster's orders.
+ */
 function readingStores(deps: {
   readonly link: NatsLink;
   readonly clock: Clock;
@@ -121,6 +137,11 @@ function readingStores(deps: {
   const acks: Pick<AckInbox, 'publish'> = {
     publish: async () => ({ kind: 'error', code: localErrorCodes.forbidden, description: 'a client only reads' }),
   };
+  const inbox = new AckInbox({ ...deps, timeoutMs: ackTimeoutMs });
+  const orders = keySubject(shardBucket(deps.namespace), ordersKey);
+  const orderAcks: Pick<AckInbox, 'publish'> = {
+    publish: (subject, body, headers) => (subject === orders ? inbox : acks).publish(subject, body, headers),
+  };
   const stream = {
     name: journalStream(deps.namespace),
     subjects: `${deps.namespace}.journal.*`,
@@ -133,9 +154,10 @@ function readingStores(deps: {
   return {
     journal,
     blobs: new NatsBlobStore({ ...deps, acks, api: buckets }),
-    leases: new NatsLeaseStore({ ...deps, acks, api: buckets }),
+    leases: new NatsLeaseStore({ ...deps, acks: orderAcks, api: buckets }),
     close: () => {
       journal.close();
+      inbox.close();
       api.close();
     },
   };

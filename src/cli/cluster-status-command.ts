@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { clusterSummary } from './cluster-text.ts';
+import { clusterSummary, waitingOrderNotes } from './cluster-text.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, addReadOptions, type ReadOptions } from './options.ts';
 import { runRead } from './view.ts';
@@ -12,7 +12,12 @@ export function addClusterStatus(parent: Command, context: CliContext): void {
     .action(async (options: ReadOptions) => {
       await runRead(context, options, async ({ client, deadlineMs }) => {
         const status = await client.cluster.status({ deadlineMs });
-        return { document: status, items: [status], text: (drawing) => clusterSummary(status, drawing) };
+        return {
+          document: status,
+          items: [status],
+          text: (drawing) => clusterSummary(status, drawing),
+          notes: waitingOrderNotes(status.waitingOrders),
+        };
       });
     });
   addReadOptions(command);

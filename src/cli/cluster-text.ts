@@ -1,4 +1,5 @@
 import type { ClusterNodeRow, ClusterStatus } from '../client.ts';
+import { formatSpan } from './duration.ts';
 import { formatFields, formatTable, type Column } from './table.ts';
 import type { Tone } from './terminal.ts';
 import type { Drawing } from './view.ts';
@@ -12,9 +13,13 @@ const nodeTones: { readonly [Status in ClusterNodeRow['status']]: Tone } = {
   cordoned: 'warn',
 };
 
+/** A lag from which on it catches the eye. */
+const lagToneMs = 1_000;
+
 const nodeColumns: readonly Column<ClusterNodeRow>[] = [
   { title: 'NODE', value: ({ nodeId }) => nodeId },
   { title: 'STATUS', value: ({ status }) => status, tone: ({ status }) => nodeTones[status] },
+  { title: 'CAPACITY', value: ({ capacity }) => String(capacity), align: 'right' },
   { title: 'SHARDS', value: ({ owned }) => String(owned), align: 'right' },
   { title: 'SHOULD', value: ({ desired }) => String(desired), align: 'right' },
   { title: 'BOUNDS', value: ({ least, most }) => (least === null || most === null ? '-' : `${least}–${most}`) },
@@ -25,6 +30,12 @@ const nodeColumns: readonly Column<ClusterNodeRow>[] = [
     tone: ({ failing }) => ((failing ?? 0) > 0 ? 'bad' : undefined),
     align: 'right',
   },
+  {
+    title: 'LAG',
+    value: ({ loopLagMs }) => (loopLagMs === null ? '-' : formatSpan(loopLagMs)),
+    tone: ({ loopLagMs }) => ((loopLagMs ?? 0) >= lagToneMs ? 'warn' : undefined),
+    align: 'right',
+  },
   { title: 'INCARNATION', value: ({ incarnation }) => incarnation },
 ];
 
@@ -32,10 +43,16 @@ const shardColumns: readonly Column<ShardRow>[] = [
   { title: 'SHARD', value: ({ shard }) => String(shard), align: 'right' },
   { title: 'OWNER', value: ({ from }) => from ?? '-' },
   { title: 'SHOULD', value: ({ to }) => to ?? '-' },
+  { title: 'PIN', value: ({ pinnedTo }) => pinnedTo ?? '-' },
   { title: 'EPOCH', value: ({ epoch }) => String(epoch), align: 'right' },
   { title: 'STATE', value: ({ kind }) => kind, tone: ({ kind }) => (kind === 'settled' ? undefined : 'warn') },
   { title: 'WHY', value: ({ why }) => why },
 ];
+
+/** Orders that wait for nodes that are not there, one a line, for people. */
+export function waitingOrderNotes(orders: ClusterStatus['waitingOrders']): readonly string[] {
+  return orders.map(({ nodeId, order }) => `node ${nodeId} is not there; it is to be ${order} when it comes`);
+}
 
 /** Nodes as a table. */
 export function nodeTable(nodes: readonly ClusterNodeRow[], { paint, width }: Drawing): string {

@@ -31,6 +31,7 @@ const exitCodeByError: Partial<Record<ErrorCode, ExitCode>> = {
   RETRY_POLICY_INVALID: exitCodes.usage,
   CONFIG_INVALID: exitCodes.usage,
   TASK_NOT_FOUND: exitCodes.notFound,
+  NODE_NOT_FOUND: exitCodes.notFound,
   PIPELINE_UNKNOWN: exitCodes.notFound,
   PIPELINE_VERSION_UNKNOWN: exitCodes.notFound,
   TASK_FAILED: exitCodes.taskFailed,

@@ -1,34 +1,40 @@
-import type { NodeStatus } from '../client.ts';
+import type { NodeOrdered } from '../client.ts';
 import { withCluster, type ClusterAccess } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import type { ClusterOptions, OutputOptions } from './options.ts';
 import { formatFields } from './table.ts';
 import { showView } from './view.ts';
 
-/** Options of a command to a node. */
+/** Options of an order for a node. */
 export interface NodeCommandOptions extends ClusterOptions, OutputOptions {}
 
-/** Sends a command to a node and shows what the node says of itself then. */
-export async function commandNode(
+/** Gives an order for a node, and shows what the node says of itself when it has followed. */
+export async function orderNode(
   context: CliContext,
   options: NodeCommandOptions,
-  send: (access: ClusterAccess) => Promise<NodeStatus>,
+  give: (access: ClusterAccess) => Promise<NodeOrdered>,
 ): Promise<void> {
   await withCluster(context, options, async (access) => {
-    const status = await send(access);
-    const { nodeId, incarnation, draining, cordoned, owned, handingOver } = status;
+    const ordered = await give(access);
+    const { nodeId, order, status } = ordered;
     const fields = [
       ['node', nodeId],
-      ['incarnation', incarnation],
-      ['draining', draining ? 'yes' : 'no'],
-      ['cordoned', cordoned ? 'yes' : 'no'],
-      ['shards', String(owned)],
-      ['moving', String(handingOver)],
+      ['order', order ?? 'none'],
+      ...(status === null
+        ? []
+        : ([
+            ['incarnation', status.incarnation],
+            ['draining', status.draining ? 'yes' : 'no'],
+            ['cordoned', status.cordoned ? 'yes' : 'no'],
+            ['shards', String(status.owned)],
+            ['moving', String(status.handingOver)],
+          ] as const)),
     ] as const;
     showView(context, options.output, {
-      document: status,
-      items: [status],
+      document: ordered,
+      items: [ordered],
       text: ({ paint }) => formatFields(fields, paint),
+      notes: status === null ? [`node ${nodeId} is not up; the order is kept`] : [],
     });
   });
 }

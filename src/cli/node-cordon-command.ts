@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import type { CliContext } from './context.ts';
-import { commandNode, type NodeCommandOptions } from './node-command.ts';
+import { orderNode, type NodeCommandOptions } from './node-command.ts';
 import { addClusterOptions, addExamples, addOutputOptions } from './options.ts';
 
 /** `cabinet node cordon`. */
 export function addNodeCordon(parent: Command, context: CliContext): void {
   const command = parent
     .command('cordon <node>')
-    .description('let a node keep what it has and take nothing new, until it is uncordoned or restarted')
+    .description('let a node keep what it has and take nothing new, until it is uncordoned')
     .action((nodeId: string, options: NodeCommandOptions) =>
-      commandNode(context, options, ({ client, deadlineMs }) => client.cluster.cordon(nodeId, { deadlineMs })),
+      orderNode(context, options, ({ client, deadlineMs }) => client.cluster.cordon(nodeId, { deadlineMs })),
     );
   addOutputOptions(addClusterOptions(command));
   addExamples(command, 'cabinet node cordon n-2');

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import type { CliContext } from './context.ts';
-import { commandNode, type NodeCommandOptions } from './node-command.ts';
+import { orderNode, type NodeCommandOptions } from './node-command.ts';
 import { addClusterOptions, addExamples, addOutputOptions } from './options.ts';
 
 /** `cabinet node drain`. */
 export function addNodeDrain(parent: Command, context: CliContext): void {
   const command = parent
     .command('drain <node>')
-    .description('let a node hand over all its shards to the others and stay, until it is uncordoned or restarted')
+    .description('let a node hand over all its shards to the others and stay, until it is uncordoned')
     .action((nodeId: string, options: NodeCommandOptions) =>
-      commandNode(context, options, ({ client, deadlineMs }) => client.cluster.drain(nodeId, { deadlineMs })),
+      orderNode(context, options, ({ client, deadlineMs }) => client.cluster.drain(nodeId, { deadlineMs })),
     );
   addOutputOptions(addClusterOptions(command));
   addExamples(command, 'cabinet node drain n-2');

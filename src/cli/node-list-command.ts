@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { nodeTable } from './cluster-text.ts';
+import { nodeTable, waitingOrderNotes } from './cluster-text.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, addReadOptions, type ReadOptions } from './options.ts';
 import { runRead } from './view.ts';
@@ -11,8 +11,13 @@ export function addNodeList(parent: Command, context: CliContext): void {
     .description('list the nodes that have a lease, with what they have and should have')
     .action(async (options: ReadOptions) => {
       await runRead(context, options, async ({ client, deadlineMs }) => {
-        const { nodes } = await client.cluster.status({ deadlineMs });
-        return { document: { nodes }, items: nodes, text: (drawing) => nodeTable(nodes, drawing) };
+        const { nodes, waitingOrders } = await client.cluster.status({ deadlineMs });
+        return {
+          document: { nodes, waitingOrders },
+          items: nodes,
+          text: (drawing) => nodeTable(nodes, drawing),
+          notes: waitingOrderNotes(waitingOrders),
+        };
       });
     });
   addReadOptions(command);

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { configRanges } from '../core/config.ts';
 import { durationFormat, parseDurationMs } from './duration.ts';
 import type { SettingFlags } from './settings.ts';
 
@@ -63,6 +64,9 @@ export function integerParser({ least, most }: Range): (text: string) => number 
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
   };
 }
+
+/** A parser of a shard's number for an argument. Whether the cluster has that shard is the client's to say. */
+export const shardParser = integerParser({ least: 0, most: configRanges.shardCount.most - 1 });
 
 /** Adds the options by which a command finds its settings. */
 export function addSettingOptions(command: Command): Command {

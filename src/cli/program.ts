@@ -20,6 +20,8 @@ import { addPipelineMachine } from './pipeline-machine-command.ts';
 import { addPipelineShow } from './pipeline-show-command.ts';
 import { addRebalance } from './rebalance-command.ts';
 import { addShardList } from './shard-list-command.ts';
+import { addShardMove } from './shard-move-command.ts';
+import { addShardUnpin } from './shard-unpin-command.ts';
 import { addStart } from './start-command.ts';
 import { addStatus } from './status-command.ts';
 import { addTaskControls } from './task-control-commands.ts';
@@ -119,8 +121,10 @@ export function buildProgram(context: CliContext): Command {
   addNodeCordon(node, context);
   addNodeUncordon(node, context);
   addNodeDrain(node, context);
-  const shard = addGroup(program, 'shard', 'see the shards', 'cabinet shard list');
+  const shard = addGroup(program, 'shard', 'see and move the shards', 'cabinet shard list');
   addShardList(shard, context);
+  addShardMove(shard, context);
+  addShardUnpin(shard, context);
   addRebalance(program, context);
 
   addDoctor(program, context);

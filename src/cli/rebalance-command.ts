@@ -16,7 +16,7 @@ export function addRebalance(parent: Command, context: CliContext): void {
       if (options.dryRun !== true) {
         throw usageError(
           'rebalance needs --dry-run',
-          'the nodes rebalance by themselves; move work away with node drain',
+          'the nodes rebalance by themselves; move work away with node drain, a shard with shard move',
         );
       }
       await runRead(context, options, async ({ client, deadlineMs }) => {

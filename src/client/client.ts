@@ -10,7 +10,6 @@ import type { BlobStore } from '../ports/blobs.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
-import type { LeaseStore } from '../ports/leases.ts';
 import type { Random } from '../ports/random.ts';
 import type { PipelineEvent } from '../projections/cloud-event.ts';
 import { parsePosition } from '../projections/position.ts';
@@ -22,7 +21,7 @@ import { expectReply } from '../transport/reply-reading.ts';
 import { type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
 import { fetchPayloads } from './blob-values.ts';
-import { ClusterClient } from './cluster-client.ts';
+import { ClusterClient, type ClusterLeases } from './cluster-client.ts';
 import { DeadLetterClient } from './dead-letter-client.ts';
 import { discoverEngine } from './engine-discovery.ts';
 import {
@@ -94,8 +93,8 @@ export interface ClientDeps {
   readonly journal?: Journal | undefined;
   /** Fetches payloads over the inline limit; without it they stay `{ $blob }` references. */
   readonly blobs?: Pick<BlobStore, 'get'> | undefined;
-  /** For `cluster.status`. */
-  readonly leases?: Pick<LeaseStore, 'listNodes' | 'listShards'> | undefined;
+  /** For `cluster`: leases and locks to read, orders to write. */
+  readonly leases?: ClusterLeases | undefined;
   /** Deadline of a call that names none; {@link defaultDeadlineMs} when left out. */
   readonly deadlineMs?: number | undefined;
   /** Called by {@link Client.close}, after the client's own work has ended. */
@@ -134,8 +133,8 @@ export class Client {
     this.#shardClient = new ShardClient(deps);
     this.#deadlineMs = deps.deadlineMs ?? defaultDeadlineMs;
     this.deadLetters = new DeadLetterClient({ shardClient: this.#shardClient, deadlineMs: this.#deadlineMs });
-    const { bus, namespace, shardCount, leases } = deps;
-    this.cluster = new ClusterClient({ bus, leases, namespace, shardCount, deadlineMs: this.#deadlineMs });
+    const { bus, clock, namespace, shardCount, leases } = deps;
+    this.cluster = new ClusterClient({ bus, clock, leases, namespace, shardCount, deadlineMs: this.#deadlineMs });
   }
 
   /**

@@ -1,11 +1,14 @@
 import type { EngineConfig } from '../core/config.ts';
+import { underOrders, type ClusterOrders } from '../core/cluster-orders.ts';
 import { asError } from '../core/errors.ts';
 import type { ShardId } from '../core/ids.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
 import { planAssignment, type AssignmentPlan, type PlannedAcquire, type PlannedRelease } from './assignment-plan.ts';
+import type { ClusterMetrics } from './cluster-metrics.ts';
 import { emptyView, memberKey, nextView, type Member, type MemberIdentity, type MembershipView } from './membership.ts';
+import type { OrderBook } from './order-book.ts';
 import { PeerWatch, type Heartbeat } from './peer-watch.ts';
 import { placeShards } from './placement.ts';
 import type { ClusterPicture } from './shard-standing.ts';
@@ -19,10 +22,12 @@ export interface AgentHost {
   readonly handingOver: () => ReadonlySet<ShardId>;
   /** Shards that could not be opened and are not yet tried again; the host wakes the agent when one is. */
   readonly resting: () => ReadonlySet<ShardId>;
-  /** Takes a lock and opens the shard; a failure is the host's to tell. Never rejects. */
-  readonly acquire: (planned: PlannedAcquire, up: readonly MemberIdentity[]) => Promise<void>;
+  /** Takes a lock and opens the shard; a failure is the host's to tell. Never rejects. @returns whether the shard is served now */
+  readonly acquire: (planned: PlannedAcquire, up: readonly MemberIdentity[]) => Promise<boolean>;
   /** Hands a shard over, or gives a lock back that is held and not served. Never rejects. */
   readonly release: (planned: PlannedRelease) => Promise<void>;
+  /** A look has succeeded: what it saw of the operators' orders, for the node to say in its lease. */
+  readonly looked: (orders: ClusterOrders) => void;
 }
 
 /** This node's own lease, as it knows it at first hand. */
@@ -39,6 +44,8 @@ export interface ClusterAgentDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly leases: LeaseStore;
+  readonly orders: OrderBook;
+  readonly metrics: ClusterMetrics;
   readonly own: OwnLease;
   readonly ping: (peer: MemberIdentity, timeoutMs: number) => Promise<Heartbeat>;
   readonly host: AgentHost;
@@ -68,7 +75,9 @@ export class ClusterAgent {
   #plan: AssignmentPlan = { acquire: [], release: [], waiting: [] };
   /** What is still to be taken of the last plan. */
   #wanted: PlannedAcquire[] = [];
-  readonly #openings = new Set<Promise<void>>();
+  readonly #openings = new Map<ShardId, Promise<void>>();
+  /** Since when it has been decided that a shard is to be taken. */
+  readonly #decided: ShardTimes;
   readonly #handovers: ShardTimes;
   readonly #released: ShardTimes;
   #timer: TimerHandle | null = null;
@@ -80,6 +89,7 @@ export class ClusterAgent {
 
   constructor(deps: ClusterAgentDeps) {
     this.#deps = deps;
+    this.#decided = new ShardTimes(deps.clock);
     this.#handovers = new ShardTimes(deps.clock);
     this.#released = new ShardTimes(deps.clock);
     this.#peers = new PeerWatch({
@@ -147,7 +157,7 @@ export class ClusterAgent {
 
   /** Resolves when what the last plan wanted is taken or was tried. */
   async opened(): Promise<void> {
-    while (this.#openings.size > 0) await Promise.all(this.#openings);
+    while (this.#openings.size > 0) await Promise.all(this.#openings.values());
   }
 
   /** Looks no more, and takes nothing that it has not begun to take; resolves when all that it began is done. */
@@ -201,14 +211,19 @@ export class ClusterAgent {
     this.#plan = { ...plan, acquire };
     for (const planned of plan.release) void this.#release(planned);
     this.#wanted = [...acquire];
+    this.#decided.keep([...acquire.map(({ shard }) => shard), ...this.#openings.keys()]);
     while (this.#openings.size < Math.min(maximumOpening, this.#wanted.length + this.#openings.size)) this.#openNext();
   }
 
   /** @returns false when this node cannot know enough to plan */
   async #look(): Promise<boolean> {
-    const { leases, config, own, logger } = this.#deps;
+    const { leases, config, own, logger, metrics } = this.#deps;
     if (!own.isGood) return false;
-    const [nodes, locks] = await Promise.all([leases.listNodes(), leases.listShards()]);
+    const [nodes, locks, orders] = await Promise.all([
+      leases.listNodes(),
+      leases.listShards(),
+      this.#deps.orders.refresh(),
+    ]);
     // A node may take its own shards back from an earlier process of its name: never from a later one.
     if (this.#isDoubtful || isAnotherLifeSeen(own.lease, nodes, locks)) {
       this.#isDoubtful = true;
@@ -218,7 +233,11 @@ export class ClusterAgent {
     if (this.#stopped || !own.isGood) return false;
     const before = this.#view.number;
     const { lease } = own;
-    this.#view = nextView(this.#view, { leases: [...nodes.filter(({ nodeId }) => nodeId !== lease.nodeId), lease] });
+    // Of every node what is ordered, also of one that has not followed yet: so all place alike as soon as they have read the order.
+    const current = [...nodes.filter(({ nodeId }) => nodeId !== lease.nodeId), lease];
+    this.#view = nextView(this.#view, { leases: current.map((one) => underOrders(orders, one)) });
+    metrics.members.set(this.#view.members.length);
+    metrics.view.set(this.#view.number);
     if (this.#view.number !== before) {
       logger.info(
         { view: this.#view.number, members: this.#view.members.map(({ nodeId }) => nodeId) },
@@ -226,10 +245,12 @@ export class ClusterAgent {
       );
     }
     this.#peers.setPeers(this.#view.members.filter((member) => memberKey(member) !== memberKey(lease)));
-    const desired = placeShards({ members: this.#up, shardCount: config.shardCount });
-    this.#picture = { desired, locks, members: this.#view.members, down: this.#peers.down };
+    const { pins } = orders;
+    const desired = placeShards({ members: this.#up, shardCount: config.shardCount, pins });
+    this.#picture = { desired, locks, members: this.#view.members, down: this.#peers.down, pins };
     const owners = new Map(locks.map((lock) => [lock.shard, lock]));
     this.#released.keep([...desired.keys()].filter((shard) => owners.get(shard)?.owner === null));
+    this.#deps.host.looked(orders);
     return true;
   }
 
@@ -242,11 +263,18 @@ export class ClusterAgent {
   #openNext(): void {
     const planned = this.#wanted.shift();
     if (planned === undefined || this.#stopped) return;
-    const opening = this.#deps.host.acquire(planned, this.#up).finally(() => {
-      this.#openings.delete(opening);
+    const opening = this.#open(planned).finally(() => {
+      this.#openings.delete(planned.shard);
       this.#openNext();
     });
-    this.#openings.add(opening);
+    this.#openings.set(planned.shard, opening);
+  }
+
+  async #open(planned: PlannedAcquire): Promise<void> {
+    const { host, metrics } = this.#deps;
+    const isServed = await host.acquire(planned, this.#up);
+    if (isServed) metrics.tookOver(planned.why, this.#decided.spanMs(planned.shard));
+    this.#decided.end(planned.shard);
   }
 
   async #release(planned: PlannedRelease): Promise<void> {

@@ -23,8 +23,8 @@ export interface ClusterLinkDeps {
   readonly logger: Logger;
   /** This node's life at this moment. */
   readonly self: () => MemberIdentity;
-  /** Carries a node command out, and gives the status after it. */
-  readonly handle: (command: NodeCommand) => Promise<NodeStatus>;
+  /** What this node says of itself now. */
+  readonly status: () => NodeStatus;
   /** Another node tells that something has changed. */
   readonly onChanged: () => void;
   /** Somebody tells that this process has ended. */
@@ -40,7 +40,7 @@ const otherLifeDelayMs = 50;
 /** For so long after this node was cut off, a peer that is not served may only be slower to come back: it counts as silent. */
 const reconnectGraceMs = 5_000;
 
-/** One node's talk with the others over the bus: heartbeats, node commands and notices. What it carries are hints; locks and fences decide. */
+/** One node's talk with the others over the bus: heartbeats and notices. What it carries are hints; locks and fences decide. */
 export class ClusterLink {
   readonly #deps: ClusterLinkDeps;
   readonly #services: BusService[] = [];
@@ -133,18 +133,13 @@ export class ClusterLink {
     }
     const { clock, self } = this.#deps;
     const isMeant = command.incarnation === undefined || command.incarnation === self().incarnation;
-    if (isMeant) void this.#carryOut(request, command);
-    else clock.setTimer(otherLifeDelayMs, () => void this.#carryOut(request, { type: 'node.status' }));
+    if (isMeant) this.#tellStatus(request);
+    else clock.setTimer(otherLifeDelayMs, () => this.#tellStatus(request));
   }
 
-  async #carryOut(request: BusRequest, command: NodeCommand): Promise<void> {
-    let reply: NodeReply;
-    try {
-      reply = { kind: 'status', status: await this.#deps.handle(command) };
-    } catch (thrown) {
-      reply = errorReply(thrown);
-    }
-    if (!this.#stopped) request.reply(encodeNodeMessage(reply));
+  #tellStatus(request: BusRequest): void {
+    if (this.#stopped) return;
+    request.reply(encodeNodeMessage({ kind: 'status', status: this.#deps.status() }));
   }
 
   #hear({ subject, body }: BusRequest): void {

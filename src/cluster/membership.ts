@@ -1,3 +1,4 @@
+import { configRanges } from '../core/config.ts';
 import { contentHash } from '../core/hash.ts';
 import type { NodeId, ShardId } from '../core/ids.ts';
 import type { NodeLease } from '../ports/leases.ts';
@@ -23,7 +24,7 @@ export interface Member extends MemberIdentity {
 /** A lease as it was read; what an older node's lease does not tell has a default. */
 export type ObservedLease = Pick<NodeLease, 'nodeId' | 'incarnation' | 'draining'> & {
   readonly startedAt?: number | undefined;
-  /** 1 when left out or not a whole number from 1. */
+  /** 1 when left out or not a whole number from 1; at most {@link maximumCapacity} of it counts. */
   readonly capacity?: number | undefined;
   readonly cordoned?: boolean | undefined;
   readonly declines?: readonly ShardId[] | undefined;
@@ -49,6 +50,9 @@ export interface MembershipView {
   /** Highest position of a list that was taken in. */
   readonly revision: number;
 }
+
+/** Most capacity that a lease can claim: one that cannot be must not keep the others from placing. */
+export const maximumCapacity = configRanges.capacity.most;
 
 /** Removed incarnations that a view remembers. A list so stale that it shows an older one does not occur. */
 export const maximumRemoved = 1_024;
@@ -115,7 +119,7 @@ function memberOf(lease: ObservedLease): Member {
   return {
     nodeId,
     incarnation,
-    capacity: Number.isSafeInteger(capacity) && capacity >= 1 ? capacity : 1,
+    capacity: Number.isSafeInteger(capacity) && capacity >= 1 ? Math.min(capacity, maximumCapacity) : 1,
     draining,
     cordoned,
     ...(declines.length === 0 ? {} : { declines }),

@@ -18,9 +18,14 @@ export interface NodeLeaseDeps {
   readonly onTaken: () => void;
   /** The lease is good that was not: the others should know. */
   readonly onGained?: () => void;
+  /** A renewal failed; it is tried again. */
+  readonly onRenewalFailed?: () => void;
   /** The lease was not renewed in time: what this node owns may be another's soon. It goes on trying. */
   readonly onExpired: () => void;
 }
+
+/** What a lease says of its node beside that it lives. */
+export type LeaseFlags = Partial<Pick<NodeLease, 'draining' | 'cordoned' | 'declines'>>;
 
 /**
  * Keeps one node's lease alive, and knows by the monotonic clock how long it is good for: from before the renewal was sent.
@@ -52,9 +57,14 @@ export class NodeLeaseKeeper {
     return this.#lease;
   }
 
-  /** Changes what the lease says, and renews it at once. @returns whether it was renewed */
-  update(flags: Partial<Pick<NodeLease, 'draining' | 'cordoned' | 'declines'>>): Promise<boolean> {
+  /** Changes what the lease says from its next renewal on. */
+  word(flags: LeaseFlags): void {
     this.#lease = { ...this.#lease, ...flags };
+  }
+
+  /** Changes what the lease says, and renews it at once. @returns whether it was renewed */
+  update(flags: LeaseFlags): Promise<boolean> {
+    this.word(flags);
     return this.confirm();
   }
 
@@ -123,6 +133,7 @@ export class NodeLeaseKeeper {
         { err: asError(thrown), isGood: this.isGood },
         'the node lease was not renewed; trying again',
       );
+      this.#deps.onRenewalFailed?.();
       this.#arm(failedRenewalRetryMs);
       return false;
     }
@@ -145,9 +156,11 @@ export class NodeLeaseKeeper {
       if (!wasGood && this.isGood) onGained?.();
       return;
     }
-    const current = (await leases.listNodes()).find((lease) => lease.nodeId === this.#lease.nodeId);
+    // Of the leader: a list may be old, show this very process, and let it take the place of a newer one.
+    const current = await leases.readNode(this.#lease.nodeId);
+    if (this.#stopped) return;
     const isOwn = current?.incarnation === this.#lease.incarnation || this.#formerLives.has(current?.incarnation ?? '');
-    if (current === undefined || isOwn) {
+    if (current === null || isOwn) {
       // It ran out while this process slept, or an earlier renewal landed late: take it anew.
       this.#revision = null;
       throw new Error('the lease ran out');

@@ -3,28 +3,24 @@ import FlatQueue from 'flatqueue';
 import { assert } from '../core/errors.ts';
 import { hash32 } from '../core/hash.ts';
 import type { NodeId, ShardId } from '../core/ids.ts';
-import type { Member } from './membership.ts';
+import {
+  countOf,
+  eligible,
+  honoredPins,
+  loadBounds,
+  maximumPlacedShards,
+  type LoadBounds,
+  type PlacementInput,
+  type PlacementMember,
+} from './load-bounds.ts';
 
-/** What placement asks of a member. The incarnation is not in it: a node that restarts gets its shards back. */
-export type PlacementMember = Pick<Member, 'nodeId' | 'capacity' | 'draining' | 'cordoned' | 'declines'>;
-
-/** Least and most shards that placement gives a node. */
-export interface LoadBounds {
-  /** The exact share: shards × capacity ÷ the capacity of all. */
-  readonly share: number;
-  /** ⌊0.9 × share⌋ */
-  readonly least: number;
-  /** ⌈1.1 × share⌉ */
-  readonly most: number;
-}
-
-/** Percent that a node's load may lie from its share, before rounding away from it to a whole shard. */
-export const imbalancePercent = 10;
-/** Most shards that can be placed. */
-export const maximumPlacedShards = 2 ** 20;
+export { loadBounds } from './load-bounds.ts';
 
 /**
  * Which node should own each shard: consistent hashing with bounded load. Pure, equal on all nodes and for any order of members.
+ *
+ * A pinned shard goes to its node when that may take it; if not, it is placed as any other, so that none is without an owner. What
+ * is pinned counts to the node's load, and the other shards are balanced around it.
  *
  * Draining and cordoned members get nothing; without any other the map is empty. A shard that its node declines goes to the least
  * loaded one that does not, if there is one. But for that every load is within {@link loadBounds}. A node
@@ -39,17 +35,15 @@ export const maximumPlacedShards = 2 ** 20;
  *   offers are spread evenly, so that loads differ less before any bound is needed.
  * @see "Consistent Hashing with Bounded Loads", Mirrokni, Thorup and Zadimoghaddam, 2016, for the bound of (1 + ε) × share
  */
-export function placeShards(input: {
-  readonly members: readonly PlacementMember[];
-  readonly shardCount: number;
-}): ReadonlyMap<ShardId, NodeId> {
+export function placeShards(input: PlacementInput): ReadonlyMap<ShardId, NodeId> {
   const { shardCount } = input;
   const bounds = loadBounds(input);
   const bidders = eligible(input.members).map((member) => new Bidder(member, boundsOf(bounds, member), shardCount));
   if (bidders.length === 0) return new Map();
 
   const timesOfOffers = expectedTimes(shardCount);
-  const owners = new Map<ShardId, NodeId>();
+  const owners = new Map(honoredPins(input));
+  for (const bidder of bidders) bidder.load = countOf(owners, bidder.nodeId);
   // Seats that may be given beyond the lower bounds. At 0 whoever has reached its own lower bound takes no more.
   let spareSeats = shardCount - bidders.reduce((sum, bidder) => sum + bidder.bounds.least, 0);
   const queue = new FlatQueue();
@@ -89,27 +83,6 @@ function redirectDeclined(owners: Map<ShardId, NodeId>, takers: readonly Placeme
     loads.set(nodeId, (loads.get(nodeId) ?? 0) - 1);
     loads.set(least.nodeId, (loads.get(least.nodeId) ?? 0) + 1);
   }
-}
-
-/** The bounds of each member that may own shards. The loads of {@link placeShards} never leave them. */
-export function loadBounds(input: {
-  readonly members: readonly PlacementMember[];
-  readonly shardCount: number;
-}): ReadonlyMap<NodeId, LoadBounds> {
-  const { members, shardCount } = input;
-  const isCount = Number.isInteger(shardCount) && shardCount >= 1 && shardCount <= maximumPlacedShards;
-  assert(isCount, () => `placement: shard count ${shardCount} is not an integer from 1 to ${maximumPlacedShards}`);
-  const takers = eligible(members);
-  const total = takers.reduce((sum, { capacity }) => sum + capacity, 0);
-  return new Map(
-    takers.map(({ nodeId, capacity }) => {
-      // In whole numbers up to the one division, so that 1.1 × 10 is 11 and not a little more.
-      const hundredfold = 100 * total;
-      const least = Math.floor((shardCount * capacity * (100 - imbalancePercent)) / hundredfold);
-      const most = Math.ceil((shardCount * capacity * (100 + imbalancePercent)) / hundredfold);
-      return [nodeId, { share: (shardCount * capacity) / total, least, most }];
-    }),
-  );
 }
 
 /** One node, going down its own order of the shards. */
@@ -157,17 +130,6 @@ class Bidder {
 function expectedTimes(count: number): Float64Array {
   let sum = 0;
   return Float64Array.from({ length: count }, (_, index) => (sum += 1 / (count - index)));
-}
-
-/** Members that may own shards, in order of node id, so that equal offers too are taken in one order everywhere. */
-function eligible(members: readonly PlacementMember[]): readonly PlacementMember[] {
-  const sorted = members.toSorted((left, right) => (left.nodeId < right.nodeId ? -1 : 1));
-  for (const [index, { nodeId, capacity }] of sorted.entries()) {
-    assert(nodeId !== sorted[index + 1]?.nodeId, () => `placement: node ${nodeId} is given twice`);
-    const isCapacity = Number.isInteger(capacity) && capacity >= 1 && capacity <= maximumPlacedShards;
-    assert(isCapacity, () => `placement: capacity ${capacity} of node ${nodeId} is not a whole number from 1`);
-  }
-  return sorted.filter(({ draining, cordoned }) => !draining && !cordoned);
 }
 
 function boundsOf(bounds: ReadonlyMap<NodeId, LoadBounds>, { nodeId }: PlacementMember): LoadBounds {

@@ -1,6 +1,6 @@
 import type { NodeId, ShardId } from '../core/ids.ts';
 import { memberKey, type Member } from './membership.ts';
-import { loadBounds } from './placement.ts';
+import { loadBounds } from './load-bounds.ts';
 import { shardStandings, type ClusterPicture, type ShardStanding, type StandingKind } from './shard-standing.ts';
 
 /** One shard of `cluster status`. */
@@ -10,6 +10,8 @@ export interface ShardRow {
   readonly to: NodeId | null;
   readonly epoch: number;
   readonly kind: StandingKind;
+  /** The node that an operator wants it at; null when it goes where placement likes. */
+  readonly pinnedTo: NodeId | null;
   readonly why: string;
 }
 
@@ -44,7 +46,7 @@ export function rebalanceReport(picture: ClusterPicture): RebalanceReport {
   const count = (kind: StandingKind): number => standings.filter((standing) => standing.kind === kind).length;
   return {
     nodes: nodeRows(picture, standings),
-    shards: standings.map((standing) => shardRow(standing)),
+    shards: standings.map((standing) => shardRow(standing, picture.pins?.get(standing.shard) ?? null)),
     moves: count('misplaced'),
     takeovers: count('orphaned'),
     free: count('free'),
@@ -57,12 +59,20 @@ export function movingShards(report: Pick<RebalanceReport, 'shards'>): readonly 
   return report.shards.filter(({ kind }) => kind === 'misplaced' || kind === 'orphaned' || kind === 'free');
 }
 
-function shardRow(standing: ShardStanding): ShardRow {
+function shardRow(standing: ShardStanding, pinnedTo: NodeId | null): ShardRow {
   const { shard, owner, desired, epoch, kind } = standing;
-  return { shard, from: owner?.nodeId ?? null, to: desired, epoch, kind, why: reasonOf(standing) };
+  return { shard, from: owner?.nodeId ?? null, to: desired, epoch, kind, pinnedTo, why: reasonOf(standing, pinnedTo) };
 }
 
-function reasonOf({ kind, owner, desired, epoch, loss }: ShardStanding): string {
+function reasonOf(standing: ShardStanding, pinnedTo: NodeId | null): string {
+  if (pinnedTo === null) return unpinnedReasonOf(standing);
+  if (pinnedTo !== standing.desired)
+    return `${unpinnedReasonOf(standing)}; pinned to ${pinnedTo}, which may not take it`;
+  if (standing.kind === 'settled' || standing.kind === 'misplaced') return `pinned to ${pinnedTo}`;
+  return `${unpinnedReasonOf(standing)}; pinned to ${pinnedTo}`;
+}
+
+function unpinnedReasonOf({ kind, owner, desired, epoch, loss }: ShardStanding): string {
   const from = owner?.nodeId ?? 'nobody';
   if (kind === 'settled') return 'where it should be';
   if (kind === 'kept') return `${from} is cordoned and keeps it`;
@@ -75,7 +85,10 @@ function reasonOf({ kind, owner, desired, epoch, loss }: ShardStanding): string 
 
 function nodeRows(picture: ClusterPicture, standings: readonly ShardStanding[]): readonly NodeRow[] {
   const up = picture.members.filter((member) => !picture.down.has(memberKey(member)));
-  const bounds = picture.desired.size === 0 ? null : loadBounds({ members: up, shardCount: picture.desired.size });
+  const bounds =
+    picture.desired.size === 0
+      ? null
+      : loadBounds({ members: up, shardCount: picture.desired.size, pins: picture.pins });
   return picture.members.map((member) => {
     const { nodeId, capacity } = member;
     const bound = bounds?.get(nodeId);

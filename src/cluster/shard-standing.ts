@@ -1,5 +1,6 @@
 import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
 import type { ShardLock } from '../ports/leases.ts';
+import type { Pins } from './load-bounds.ts';
 import { memberKey, type Member, type MemberIdentity } from './membership.ts';
 
 /** What one node sees of the cluster when it plans. Any part of it may be stale: the locks' compare-and-set decides. */
@@ -12,6 +13,8 @@ export interface ClusterPicture {
   readonly members: readonly Member[];
   /** `memberKey` of members that the failure detector holds to be down, though their leases still run. */
   readonly down: ReadonlySet<string>;
+  /** Shards that an operator wants at a node; none when left out. */
+  readonly pins?: Pins | undefined;
 }
 
 /**
@@ -19,7 +22,7 @@ export interface ClusterPicture {
  *
  * - `settled`: its owner is the one that should own it.
  * - `misplaced`: a live owner should hand it to another live node.
- * - `kept`: a cordoned owner keeps what it has.
+ * - `kept`: a cordoned owner keeps what it has, but for what an operator pins to another node.
  * - `stranded`: a live owner has it, and the node that should own it is not there.
  * - `free`: nobody owns it.
  * - `orphaned`: its owner is gone for good.
@@ -51,20 +54,24 @@ export function shardStandings(picture: ClusterPicture): readonly ShardStanding[
     const desired = picture.desired.get(shard) ?? null;
     const { owner, epoch, revision } = locks.get(shard) ?? { owner: null, epoch: 0 as Epoch, revision: 0 };
     const loss = owner === null ? null : lookup.lossOf(owner);
-    return { shard, kind: kindOf(lookup, owner, desired, loss), owner, desired, epoch, revision, loss };
+    const isPinned = desired !== null && picture.pins?.get(shard) === desired;
+    return { shard, kind: kindOf(lookup, { owner, desired, loss, isPinned }), owner, desired, epoch, revision, loss };
   });
 }
 
 function kindOf(
   lookup: MemberLookup,
-  owner: MemberIdentity | null,
-  desired: NodeId | null,
-  loss: OwnerLoss | null,
+  {
+    owner,
+    desired,
+    loss,
+    isPinned,
+  }: Pick<ShardStanding, 'owner' | 'desired' | 'loss'> & { readonly isPinned: boolean },
 ): StandingKind {
   if (owner === null) return 'free';
   if (loss !== null) return 'orphaned';
   if (owner.nodeId === desired) return 'settled';
-  if (lookup.keepsWhatItHas(owner)) return 'kept';
+  if (lookup.keepsWhatItHas(owner) && !isPinned) return 'kept';
   return desired !== null && lookup.isUp(desired) ? 'misplaced' : 'stranded';
 }
 

@@ -14,6 +14,12 @@ export class ShardTimes {
     return this.#sinceMs.has(shard);
   }
 
+  /** For how long it has been true of the shard; 0 when it is not. */
+  spanMs(shard: ShardId): number {
+    const nowMs = this.#clock.monotonicMs();
+    return nowMs - (this.#sinceMs.get(shard) ?? nowMs);
+  }
+
   /** Counts from now, unless it counts already. */
   begin(shard: ShardId): void {
     if (!this.#sinceMs.has(shard)) this.#sinceMs.set(shard, this.#clock.monotonicMs());

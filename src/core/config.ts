@@ -21,6 +21,8 @@ export interface EngineConfig {
   readonly clusterPollMs: number;
   /** Shards that may move at one time for balance. Takeovers of dead owners' shards have no limit. */
   readonly maxMoves: number;
+  /** The node's share of the shards against the others' capacities. A node with twice the capacity gets twice the shards. */
+  readonly capacity: number;
 
   /** Most messages that wait in one task's mailbox. */
   readonly mailboxCapacity: number;
@@ -81,6 +83,7 @@ export const configDefaults: EngineConfig = {
   leaseRenewMs: 5_000,
   clusterPollMs: 1_000,
   maxMoves: 4,
+  capacity: 1,
   mailboxCapacity: 64,
   dedupWindowSize: 32,
   maxPendingRecords: 4_096,
@@ -125,6 +128,7 @@ export const configRanges: {
   leaseRenewMs: { least: 100, most: 1_200_000 },
   clusterPollMs: { least: 50, most: 3_600_000 },
   maxMoves: { least: 1, most: 4_096 },
+  capacity: { least: 1, most: 1_024 },
   mailboxCapacity: { least: 1, most: 65_536 },
   dedupWindowSize: { least: 1, most: 256 },
   maxPendingRecords: { least: 1, most: 1_000_000 },

@@ -16,6 +16,10 @@ export const errorCatalog = {
   PIPELINE_VERSION_UNKNOWN: { retryable: false, meaning: 'the pipeline is known, but not in that version' },
   DEFINITION_CHANGED: { retryable: false, meaning: 'a version is already recorded with another definition' },
   TASK_NOT_FOUND: { retryable: false, meaning: 'no task of that id exists, or its retention has ended' },
+  NODE_NOT_FOUND: {
+    retryable: false,
+    meaning: 'no node of that name has a lease or an order',
+  },
   TASK_CONFLICT: { retryable: false, meaning: 'the task id is taken by a task with another input' },
   NOT_ALLOWED: { retryable: false, meaning: "the task's state does not accept that command" },
   MAILBOX_FULL: { retryable: true, meaning: "the task's mailbox is full" },

@@ -3,7 +3,7 @@ import { parseNodeId, type NodeId } from './ids.ts';
 import type { JsonValue } from './json.ts';
 import { parseStrictJson } from './strict-json.ts';
 
-// What nodes say to each other and an operator to a node: small JSON documents, so that any NATS client can ask.
+// What nodes say to each other, and to an operator who asks: small JSON documents, so that any NATS client can ask.
 
 /** One life of a node, as it is named in a message. */
 export interface NodeLife {
@@ -11,19 +11,14 @@ export interface NodeLife {
   readonly incarnation: string;
 }
 
-/** What a node may be asked. `node.status` is the heartbeat too. */
-export const nodeCommandTypes = ['node.status', 'node.cordon', 'node.uncordon', 'node.drain'] as const;
-
 /**
  * A request to a node.
  *
- * - `node.status`: sent by peers as a heartbeat and by an operator; changes nothing
- * - `node.cordon`: sent by an operator; the node keeps what it has and takes nothing new
- * - `node.drain`: sent by an operator; the node hands over what it has, and stays
- * - `node.uncordon`: sent by an operator; takes back either of the two
+ * - `node.status`: sent by peers as a heartbeat and by an operator; changes nothing. What operators want is no message but stands
+ *   in the cluster's orders, which nodes that are down find too.
  */
 export interface NodeCommand {
-  readonly type: (typeof nodeCommandTypes)[number];
+  readonly type: 'node.status';
   /** The life that is meant, where it matters which one answers; the one that is there answers all the same, but later. */
   readonly incarnation?: string | undefined;
 }
@@ -38,6 +33,8 @@ export interface NodeStatus extends NodeLife {
   readonly owned: number;
   readonly handingOver: number;
   readonly failing: number;
+  /** Worst lateness of its event loop in the last 10 s; 0 when it does not know, or is of an older version. */
+  readonly loopLagMs: number;
 }
 
 /** A node's answer. */
@@ -56,11 +53,10 @@ export function encodeNodeMessage(message: NodeCommand | NodeReply | NodeLife): 
 export function decodeNodeCommand(body: Uint8Array): NodeCommand {
   if (body.length === 0) return { type: 'node.status' };
   const { type, incarnation } = parseObject(body);
-  const known = nodeCommandTypes.find((name) => name === type);
-  if (known === undefined || (incarnation !== undefined && typeof incarnation !== 'string')) {
+  if (type !== 'node.status' || (incarnation !== undefined && typeof incarnation !== 'string')) {
     throw malformed('a node command', type);
   }
-  return incarnation === undefined ? { type: known } : { type: known, incarnation };
+  return incarnation === undefined ? { type } : { type, incarnation };
 }
 
 /** A node's answer. @throws EngineError `INVALID_MESSAGE`, `PAYLOAD_TOO_LARGE` */
@@ -114,6 +110,7 @@ function parseStatus(value: JsonValue | undefined): NodeStatus {
     owned: count('owned'),
     handingOver: count('handingOver'),
     failing: count('failing'),
+    loopLagMs: value['loopLagMs'] === undefined ? 0 : count('loopLagMs'),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ClusterOrders } from '../core/cluster-orders.ts';
 import type { Epoch, Millis, NodeId, ShardId } from '../core/ids.ts';
 
 /** A node's sign of life: gone when it is not renewed within its time to live. */
@@ -25,6 +26,13 @@ export interface ShardLock {
   readonly revision: number;
 }
 
+/** What operators want of the cluster, as it is stored. */
+export interface StoredOrders {
+  readonly orders: ClusterOrders;
+  /** The store's number of this write, for the next compare-and-set; 0 when none was ever given. */
+  readonly revision: number;
+}
+
 /** An answer of a compare-and-set: the new revision, or "somebody was faster". Both kinds of conflict are one to the caller. */
 export type LeaseOutcome = { readonly kind: 'held'; readonly revision: number } | { readonly kind: 'lost' };
 
@@ -37,6 +45,8 @@ export interface LeaseStore {
   renewNode(lease: NodeLease, ttlMs: number, revision: number | null): Promise<LeaseOutcome>;
   /** Ends the node's own lease, if it still holds that revision. */
   releaseNode(nodeId: NodeId, revision: number): Promise<void>;
+  /** The node's lease as the store's leader has it, or null when it has none. */
+  readNode(nodeId: NodeId): Promise<NodeLease | null>;
   /** The leases that have not run out. May be stale: a hint. */
   listNodes(): Promise<readonly NodeLease[]>;
 
@@ -46,6 +56,11 @@ export interface LeaseStore {
   listShards(): Promise<readonly ShardLock[]>;
   /** Writes the lock if its revision is still `expectedRevision`. */
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome>;
+
+  /** The cluster's orders as the store's leader has them. Also throws EngineError `RECORD_CORRUPT`. */
+  readOrders(): Promise<StoredOrders>;
+  /** Writes the orders if their revision is still `expectedRevision`. Also throws EngineError `INVALID_ARGUMENT` for too many. */
+  writeOrders(orders: ClusterOrders, expectedRevision: number): Promise<LeaseOutcome>;
 
   /** A named value that is set once and for ever, such as the shard count or a definition's fingerprint: what is stored now. */
   setOnce(key: string, value: string): Promise<string>;

@@ -55,6 +55,11 @@ export class StageSlots {
     return this.#waiting;
   }
 
+  /** {@link Slot.key} of each stage that has a slot now. */
+  get runningKeys(): readonly string[] {
+    return [...this.#runningByKey].filter(([, count]) => count > 0).map(([key]) => key);
+  }
+
   /** Whether a slot of the stage is free now, and nobody who stands in line could have it: what a newcomer is asked. */
   mayEnter(key: string, spec: StageSpec): boolean {
     if (!this.isFree(key, spec)) return false;

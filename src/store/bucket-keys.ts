@@ -80,6 +80,9 @@ export function shardOfLockKey(key: string): ShardId | null {
   return match === null ? null : (Number(match[1]) as ShardId);
 }
 
+/** The cluster's orders: beside the locks, under a name that no lock has. */
+export const ordersKey = 'orders';
+
 /** Longest name of a value that is set once, in characters. */
 export const maximumOnceKeyLength = 256;
 const oncePattern = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;

@@ -1,12 +1,23 @@
+import { checkOrderBounds, noOrders, type ClusterOrders } from '../core/cluster-orders.ts';
 import { parseNodeId, type Epoch, type NodeId, type ShardId } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
+import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock, StoredOrders } from '../ports/leases.ts';
 import { onceKey } from './bucket-keys.ts';
+import { copyOrders, encodeOrders } from './orders-codec.ts';
 import { SimulatedStorePath, type MemoryStoreOptions } from './store-fault.ts';
 
 /** The operations of {@link MemoryLeaseStore} that can be made to fail. */
 export type LeaseOperation =
-  'renewNode' | 'releaseNode' | 'listNodes' | 'readShard' | 'listShards' | 'writeShard' | 'setOnce';
+  | 'renewNode'
+  | 'releaseNode'
+  | 'readNode'
+  | 'listNodes'
+  | 'readShard'
+  | 'listShards'
+  | 'writeShard'
+  | 'readOrders'
+  | 'writeOrders'
+  | 'setOnce';
 
 interface HeldLease {
   readonly lease: NodeLease;
@@ -21,6 +32,7 @@ export class MemoryLeaseStore implements LeaseStore {
   readonly #nodes = new Map<NodeId, HeldLease>();
   readonly #locks = new Map<ShardId, ShardLock>();
   readonly #onceValues = new Map<string, string>();
+  #orders: StoredOrders = { orders: noOrders, revision: 0 };
   // One count over all keys, as in a stream: a revision never comes twice, also not after a removal.
   #lastRevision = 0;
 
@@ -50,6 +62,10 @@ export class MemoryLeaseStore implements LeaseStore {
     });
   }
 
+  readNode(nodeId: NodeId): Promise<NodeLease | null> {
+    return this.#path.read('readNode', () => this.#heldLease(nodeId)?.lease ?? null);
+  }
+
   listNodes(): Promise<readonly NodeLease[]> {
     return this.#path.read('listNodes', () =>
       [...this.#nodes.keys()].flatMap((nodeId) => this.#heldLease(nodeId)?.lease ?? []),
@@ -75,6 +91,23 @@ export class MemoryLeaseStore implements LeaseStore {
       const { shard, owner, epoch } = lock;
       this.#locks.set(shard, { shard, owner, epoch, revision });
       return { kind: 'held', revision };
+    });
+  }
+
+  readOrders(): Promise<StoredOrders> {
+    return this.#path.read('readOrders', () => this.#orders);
+  }
+
+  async writeOrders(orders: ClusterOrders, expectedRevision: number): Promise<LeaseOutcome> {
+    checkOrderBounds(orders);
+    return this.#path.write('writeOrders', () => {
+      const { revision } = this.#orders;
+      if (revision !== expectedRevision) {
+        const isSame = revision > 0 && Buffer.compare(encodeOrders(this.#orders.orders), encodeOrders(orders)) === 0;
+        return isSame ? { kind: 'held', revision } : { kind: 'lost' };
+      }
+      this.#orders = { orders: copyOrders(orders), revision: this.#nextRevision() };
+      return { kind: 'held', revision: this.#orders.revision };
     });
   }
 

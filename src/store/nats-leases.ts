@@ -1,17 +1,19 @@
+import { checkOrderBounds, noOrders, type ClusterOrders } from '../core/cluster-orders.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import type { Epoch, NodeId, ShardId } from '../core/ids.ts';
 import { nodeBucket, shardBucket } from '../core/subjects.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
+import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock, StoredOrders } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
-import { lockKey, nodeKey, onceKey, shardOfLockKey } from './bucket-keys.ts';
+import { lockKey, nodeKey, onceKey, ordersKey, shardOfLockKey } from './bucket-keys.ts';
 import type { BucketApi } from './bucket-api.ts';
 import { removeContended, writeContended } from './contended-key.ts';
 import { listBucket, type ListedKey } from './direct-list.ts';
 import { decodeNodeLease, decodeShardLock, encodeNodeLease, encodeShardLock } from './lease-codec.ts';
 import { NatsBucket, type KeyEntry } from './nats-bucket.ts';
+import { decodeOrders, encodeOrders } from './orders-codec.ts';
 
 /** How long the marker of a released lease stays: long enough for a watcher that was away for a moment. */
 const releaseMarkerTtlMs = 5_000;
@@ -19,7 +21,7 @@ const releaseMarkerTtlMs = 5_000;
 const maximumTakeovers = 5;
 const listTimeoutMs = 2_000;
 
-/** Node leases (with a time to live) and shard locks in two JetStream KV buckets. */
+/** Node leases (with a time to live), shard locks and orders in two JetStream KV buckets. */
 export class NatsLeaseStore implements LeaseStore {
   readonly #link: NatsLink;
   readonly #clock: Clock;
@@ -60,6 +62,11 @@ export class NatsLeaseStore implements LeaseStore {
     });
   }
 
+  async readNode(nodeId: NodeId): Promise<NodeLease | null> {
+    const { value } = await this.#nodes.get(nodeKey(nodeId));
+    return value === null ? null : decodeNodeLease(value);
+  }
+
   async listNodes(): Promise<readonly NodeLease[]> {
     return this.#readable(await this.#list(this.#nodes), ({ value }) => decodeNodeLease(value));
   }
@@ -82,6 +89,16 @@ export class NatsLeaseStore implements LeaseStore {
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {
     const key = lockKey(lock.shard);
     return writeContended(this.#shards, { key, body: encodeShardLock(lock), expected: expectedRevision });
+  }
+
+  async readOrders(): Promise<StoredOrders> {
+    const { revision, value } = await this.#shards.get(ordersKey);
+    return { orders: value === null ? noOrders : decodeOrders(value), revision };
+  }
+
+  async writeOrders(orders: ClusterOrders, expectedRevision: number): Promise<LeaseOutcome> {
+    checkOrderBounds(orders);
+    return writeContended(this.#shards, { key: ordersKey, body: encodeOrders(orders), expected: expectedRevision });
   }
 
   async setOnce(key: string, value: string): Promise<string> {

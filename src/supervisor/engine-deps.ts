@@ -26,7 +26,7 @@ export interface EngineDeps {
   readonly journal: Journal;
   readonly snapshots: SnapshotStore;
   readonly leases: LeaseStore;
-  /** Heartbeats, node commands and notices between the nodes. */
+  /** Heartbeats and notices between the nodes. */
   readonly bus: Bus;
   readonly payloads: PayloadStore;
   readonly registry: PipelineRegistry;
@@ -41,6 +41,8 @@ export interface EngineDeps {
   readonly projectedThrough: () => Sequence;
   /** A life of this node begins: before its lease is first written, so that whoever sees the process end can name it. */
   readonly onLife?: ((life: NodeLife) => void) | undefined;
+  /** Whether it measures how late the event loop is; true when left out. Of no use where time is virtual. */
+  readonly watchesEventLoop?: boolean;
   /** The engine cannot go on as this node; it has stopped itself. */
   readonly onFailed: (error: EngineError) => void;
 }

@@ -1,10 +1,14 @@
 import { ClusterAgent } from '../cluster/cluster-agent.ts';
 import { ClusterLink } from '../cluster/cluster-link.ts';
-import { NodeLeaseKeeper } from '../cluster/node-lease.ts';
+import { ClusterMetrics } from '../cluster/cluster-metrics.ts';
+import { NodeLeaseKeeper, type LeaseFlags } from '../cluster/node-lease.ts';
+import { OrderBook } from '../cluster/order-book.ts';
+import { orderFlags, type ClusterOrders } from '../core/cluster-orders.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import type { NodeId, ShardId } from '../core/ids.ts';
-import type { NodeCommand, NodeStatus } from '../core/node-messages.ts';
+import type { NodeStatus } from '../core/node-messages.ts';
 import type { EngineDeps } from './engine-deps.ts';
+import { LoopLag } from './loop-lag.ts';
 import { OwnedShards, type OwnedShardStatus } from './owned-shards.ts';
 
 export type { EngineDeps } from './engine-deps.ts';
@@ -21,6 +25,8 @@ export interface EngineStatus {
   readonly leaseIsGood: boolean;
   readonly draining: boolean;
   readonly cordoned: boolean;
+  /** Worst lateness of the event loop in the last 10 s; 0 when it is not watched. */
+  readonly loopLagMs: number;
   readonly owned: readonly OwnedShardStatus[];
   /** Shards that fall to this node and that it could not open, with why. */
   readonly failing: readonly { readonly shard: ShardId; readonly error: string }[];
@@ -34,7 +40,7 @@ export interface EngineStatus {
  * lease ──► agent ──plan──► shards
  *   ▲         ▲                │ lock taken or given back
  *   │         └── link ◄───────┘
- *   │    notices, heartbeats, node commands
+ *   │    notices, heartbeats
  *   └─ ran out: shards dropped, another life of the node begins
  * ```
  */
@@ -44,23 +50,38 @@ export class Engine {
   readonly #shards: OwnedShards;
   readonly #agent: ClusterAgent;
   readonly #link: ClusterLink;
+  readonly #orders: OrderBook;
+  readonly #metrics: ClusterMetrics;
+  readonly #loopLag: LoopLag | null;
   #phase: 'new' | 'running' | 'stopping' | 'stopped' = 'new';
   #stopping: Promise<void> | null = null;
 
   constructor(deps: EngineDeps) {
     this.#deps = deps;
     const { clock, config, nodeId } = deps;
+    this.#metrics = new ClusterMetrics(deps.metrics);
+    this.#orders = new OrderBook(deps);
     this.#lease = new NodeLeaseKeeper(
       {
         ...deps,
-        onTaken: () => this.#fail(new EngineError('OWNERSHIP_LOST', `another process runs as node ${nodeId}`)),
+        onTaken: () => {
+          this.#metrics.lostLeases.add();
+          this.#fail(new EngineError('OWNERSHIP_LOST', `another process runs as node ${nodeId}`));
+        },
+        onRenewalFailed: () => this.#metrics.renewalFailures.add(),
         onGained: () => {
           this.#link.changed();
           this.#wake();
         },
         onExpired: () => this.#leaseExpired(),
       },
-      { nodeId, incarnation: deps.random.id(), startedAt: clock.now(), draining: false },
+      {
+        nodeId,
+        incarnation: deps.random.id(),
+        startedAt: clock.now(),
+        draining: false,
+        ...(config.capacity === 1 ? {} : { capacity: config.capacity }),
+      },
     );
     this.#shards = new OwnedShards(deps, {
       self: () => this.#lease.lease,
@@ -74,24 +95,36 @@ export class Engine {
         if (this.#phase === 'running') void this.#tell({ declines });
       },
       onRested: () => this.#wake(),
+      onHandedOver: () => this.#metrics.handovers.add(),
     });
+    this.#loopLag =
+      deps.watchesEventLoop === false
+        ? null
+        : new LoopLag({ ...deps, runningStages: () => this.#shards.runningStages });
     this.#agent = new ClusterAgent({
       ...deps,
+      metrics: this.#metrics,
+      orders: this.#orders,
       own: this.#lease,
-      ping: (peer, timeoutMs) => this.#link.ping(peer, timeoutMs),
+      ping: async (peer, timeoutMs) => {
+        const heartbeat = await this.#link.ping(peer, timeoutMs);
+        if (heartbeat === 'refused' || heartbeat === 'timedOut') this.#metrics.missedHeartbeats.add();
+        return heartbeat;
+      },
       host: {
         serving: () => this.#shards.serving,
         handingOver: () => this.#shards.handingOver,
         resting: () => this.#shards.resting,
         acquire: (planned, up) => this.#shards.acquire(planned, up),
         release: (planned) => this.#shards.release(planned),
+        looked: (orders) => this.#looked(orders),
       },
     });
     this.#link = new ClusterLink({
       ...deps,
       namespace: config.namespace,
       self: () => ({ nodeId, incarnation: this.#lease.lease.incarnation }),
-      handle: (command) => this.#handle(command),
+      status: () => this.#nodeStatus,
       onChanged: () => this.#wake(),
       onExited: (peer) => this.#agent.exited(peer),
     });
@@ -105,6 +138,7 @@ export class Engine {
       leaseIsGood: this.#lease.isGood,
       draining,
       cordoned,
+      loopLagMs: this.#loopLag?.lagMs ?? 0,
       owned: this.#shards.status,
       failing: this.#failing.map(([shard, error]) => ({ shard, error: error.message })),
     };
@@ -134,6 +168,7 @@ export class Engine {
       throw error;
     }
     this.#phase = 'running';
+    this.#loopLag?.start();
     await this.#agent.round();
     await this.#withDeadline(this.#agent.opened(), startDeadlineMs);
     for (const error of this.#shards.failing.values()) {
@@ -161,6 +196,7 @@ export class Engine {
     this.#link.changed();
     // Last: a node that does not answer is held to be dead, and its shards are taken without waiting for their handover.
     await this.#link.stop();
+    this.#loopLag?.stop();
     this.#phase = 'stopped';
   }
 
@@ -172,6 +208,7 @@ export class Engine {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopped';
     this.#lease.abandon();
+    this.#loopLag?.stop();
     const reason = new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`);
     await Promise.all([this.#link.stop(), this.#shards.dropForGood(reason), this.#agent.stop()]);
   }
@@ -180,6 +217,7 @@ export class Engine {
   #leaseExpired(): void {
     if (this.#phase !== 'running') return;
     const { logger, nodeId, random } = this.#deps;
+    this.#metrics.lostLeases.add();
     logger.error({ shards: this.#shards.size }, 'the node lease was not renewed in time; its shards are dropped');
     const reason = new EngineError('OWNERSHIP_LOST', `the lease of node ${nodeId} ran out`);
     // The others hold this life to be over as soon as they see its lease gone, and for good.
@@ -191,29 +229,29 @@ export class Engine {
     this.#wake();
   }
 
-  /** Carries a node command out. @throws EngineError `UNAVAILABLE` when the lease could not be written, `NOT_ALLOWED` when it stops */
-  async #handle({ type }: NodeCommand): Promise<NodeStatus> {
-    if (type !== 'node.status') {
-      if (this.#phase !== 'running') throw new EngineError('NOT_ALLOWED', `node ${this.#deps.nodeId} is not running`);
-      if (!(await this.#tell({ draining: type === 'node.drain', cordoned: type === 'node.cordon' }))) {
-        throw new EngineError('UNAVAILABLE', `the lease of node ${this.#deps.nodeId} could not be written`, {
-          hint: 'the node goes on trying: ask for its status',
-        });
-      }
-      this.#deps.logger.info({ command: type }, 'a node command was carried out');
-    }
+  /** Follows the operators' orders: what the lease says of this node is what they want of it. A stop drains, whatever they say. */
+  #looked(orders: ClusterOrders): void {
+    this.#metrics.shardsFailing.set(this.#failing.length);
+    if (this.#phase !== 'running') return;
+    const flags = orderFlags(orders, this.#deps.nodeId);
+    const { draining, cordoned = false } = this.#lease.lease;
+    if (flags.draining === draining && flags.cordoned === cordoned) return;
+    this.#deps.logger.info({ ...flags }, 'this node follows an order');
+    void this.#tell(flags);
+  }
+
+  get #nodeStatus(): NodeStatus {
     const { owned, failing, ...status } = this.status;
     const { size: handingOver } = this.#shards.handingOver;
     const capacity = this.#lease.lease.capacity ?? 1;
     return { ...status, capacity, owned: owned.length, handingOver, failing: failing.length };
   }
 
-  /** Says something in the lease, and that it was said. @returns whether the lease could be written now */
-  async #tell(flags: Parameters<NodeLeaseKeeper['update']>[0]): Promise<boolean> {
-    const isWritten = await this.#lease.update(flags);
+  /** Says something in the lease, and that it was said. When the lease cannot be written now, its next renewal says it. */
+  async #tell(flags: LeaseFlags): Promise<void> {
+    await this.#lease.update(flags);
     this.#link.changed();
     this.#wake();
-    return isWritten;
   }
 
   /** What another node should have by now is no longer this one's failure. */

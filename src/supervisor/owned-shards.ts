@@ -26,6 +26,8 @@ export interface OwnedShardsHost {
   readonly onDeclines: (declines: readonly ShardId[]) => void;
   /** A shard that could not be opened may be tried again. */
   readonly onRested: () => void;
+  /** A shard was handed over in good order. */
+  readonly onHandedOver: () => void;
 }
 
 /** One owned shard in numbers. */
@@ -97,6 +99,11 @@ export class OwnedShards {
     });
   }
 
+  /** `<pipeline>/<stage>` of each stage that runs now. */
+  get runningStages(): readonly string[] {
+    return this.#slots.runningKeys;
+  }
+
   /** Shards that could not be opened, or that failed, with why. */
   get failing(): ReadonlyMap<ShardId, Error> {
     return new Map([...this.#failing].map(([shard, { error }]) => [shard, error]));
@@ -121,9 +128,10 @@ export class OwnedShards {
    * open it does not keep it from one that can, such as one with a newer pipeline version.
    *
    * @param up - the nodes whose locks must be respected
+   * @returns whether the shard is served now
    */
-  async acquire({ shard, revision }: PlannedAcquire, up: readonly MemberIdentity[]): Promise<void> {
-    if (this.#closed || this.serving.has(shard)) return;
+  async acquire({ shard, revision }: PlannedAcquire, up: readonly MemberIdentity[]): Promise<boolean> {
+    if (this.#closed || this.serving.has(shard)) return false;
     this.#opening.add(shard);
     const self = this.#host.self();
     let taken: TakenShard | null = null;
@@ -131,13 +139,14 @@ export class OwnedShards {
       const takeover = await takeShard(this.#deps, shard, self, up, revision);
       if (takeover.kind !== 'taken') {
         this.#forgetFailure(shard);
-        return;
+        return false;
       }
       taken = takeover.taken;
       await this.#open(shard, taken, self);
       this.#forgetFailure(shard);
       this.#decline(shard, false);
       this.#host.onLockWritten();
+      return true;
     } catch (thrown) {
       const error = asError(thrown);
       this.#deps.logger.error({ shard, err: error }, 'a shard could not be opened; it is tried again');
@@ -145,6 +154,7 @@ export class OwnedShards {
       this.#noteFailure(shard, error);
       // What no repeat will mend here, such as a pipeline version that this process does not have.
       if (error instanceof EngineError && !error.retryable) this.#decline(shard, true);
+      return false;
     } finally {
       this.#opening.delete(shard);
     }
@@ -244,7 +254,9 @@ export class OwnedShards {
       await owned.service.stop();
       await owned.shard.drain(graceMs);
       // Lost meanwhile: the lock is not this node's to give.
-      if (this.#owned.get(shardId) === owned) await this.#giveBack(shardId, owned.taken);
+      if (this.#owned.get(shardId) !== owned) return;
+      await this.#giveBack(shardId, owned.taken);
+      this.#host.onHandedOver();
     } catch (thrown) {
       this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
     } finally {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { noOrders, withNodeOrder, withPin, type ClusterOrders } from '../../src/core/cluster-orders.ts';
 import type { Epoch, NodeId, ShardId } from '../../src/core/ids.ts';
 import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../../src/ports/leases.ts';
 import { expectEngineError, until } from '../support/nats-store-kit.ts';
@@ -126,6 +127,29 @@ export function leasesContract(name: string, open: () => Promise<LeaseHarness>):
       const young = heldRevision(await other.renewNode(lease('a', 'a-2'), ttlMs, null));
       await store.releaseNode('a' as NodeId, old);
       heldRevision(await other.renewNode(lease('a', 'a-2'), ttlMs, young));
+    });
+
+    it('R-LOCK-2: one lease is read as it was written last, never as it was before, from another node', async () => {
+      const { store, other } = await open();
+      let revision: number | null = null;
+      let staleCount = 0;
+      for (let turn = 0; turn < 100; turn += 1) {
+        const draining = turn % 2 === 0;
+        revision = heldRevision(await store.renewNode({ ...lease('a'), draining }, ttlMs, revision));
+        if ((await other.readNode('a' as NodeId))?.draining !== draining) staleCount += 1;
+      }
+      expect(staleCount).toBe(0);
+    });
+
+    it('R-LOCK-2: a lease that never was, was released or ran out is read as none', async () => {
+      const { store, elapse } = await open();
+      expect(await store.readNode('a' as NodeId)).toBeNull();
+      const revision = heldRevision(await store.renewNode(lease('a'), ttlMs, null));
+      expect(await store.readNode('a' as NodeId)).toEqual(lease('a'));
+      await store.releaseNode('a' as NodeId, revision);
+      expect(await store.readNode('a' as NodeId)).toBeNull();
+      await store.renewNode(lease('b'), 1_000, null);
+      await until(async () => (await store.readNode('b' as NodeId)) === null, { elapse });
     });
 
     it('many nodes are listed', async () => {

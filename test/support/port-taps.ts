@@ -48,10 +48,13 @@ export function tapLeases(inner: LeaseStore, tap: PortTap): LeaseStore {
   return {
     renewNode: (lease, ttlMs, revision) => tap('leases.renewNode', () => inner.renewNode(lease, ttlMs, revision)),
     releaseNode: (nodeId, revision) => tap('leases.releaseNode', () => inner.releaseNode(nodeId, revision)),
+    readNode: (nodeId) => tap('leases.readNode', () => inner.readNode(nodeId)),
     listNodes: () => tap('leases.listNodes', () => inner.listNodes()),
     listShards: () => tap('leases.listShards', () => inner.listShards()),
     readShard: (shard) => tap('leases.readShard', () => inner.readShard(shard)),
     writeShard: (lock, revision) => tap('leases.writeShard', () => inner.writeShard(lock, revision)),
+    readOrders: () => tap('leases.readOrders', () => inner.readOrders()),
+    writeOrders: (orders, revision) => tap('leases.writeOrders', () => inner.writeOrders(orders, revision)),
     setOnce: (key, value) => tap('leases.setOnce', () => inner.setOnce(key, value)),
   };
 }

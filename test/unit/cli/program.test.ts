@@ -35,7 +35,7 @@ describe('the program', () => {
       'node',
       ...['list', 'cordon', 'uncordon', 'drain'].map((name) => `node ${name}`),
       'shard',
-      'shard list',
+      ...['list', 'move', 'unpin'].map((name) => `shard ${name}`),
       'rebalance',
       'doctor',
       'config',

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { ClusterLink } from '../../../src/cluster/cluster-link.ts';
-import { EngineError } from '../../../src/core/errors.ts';
-import { decodeNodeReply, encodeNodeMessage, type NodeCommand } from '../../../src/core/node-messages.ts';
+import { decodeNodeReply, encodeNodeMessage } from '../../../src/core/node-messages.ts';
 import type { Bus, RequestOutcome } from '../../../src/ports/bus.ts';
 import { MemoryBus, MemoryLogger, VirtualClock } from '../../../src/testing.ts';
 import { nodeOf } from '../../support/shard-kit.ts';
@@ -13,7 +12,6 @@ class World {
   readonly bus = new MemoryBus({ clock: this.clock, logger: this.logger });
   /** What each node was asked and told, as `<incarnation> <what>`. */
   readonly seen: string[] = [];
-  failure: Error | null = null;
 
   link(name: string, incarnation: string, bus: Bus = this.bus): ClusterLink {
     const { clock, logger, seen } = this;
@@ -24,11 +22,10 @@ class World {
       clock,
       logger,
       self: () => ({ nodeId, incarnation }),
-      handle: ({ type }: NodeCommand) => {
-        seen.push(`${incarnation} ${type}`);
-        if (this.failure !== null) return Promise.reject(this.failure);
-        const counts = { capacity: 1, owned: 0, handingOver: 0, failing: 0 };
-        return Promise.resolve({ nodeId, incarnation, draining: false, cordoned: false, leaseIsGood: true, ...counts });
+      status: () => {
+        seen.push(`${incarnation} node.status`);
+        const counts = { capacity: 1, owned: 0, handingOver: 0, failing: 0, loopLagMs: 0 };
+        return { nodeId, incarnation, draining: false, cordoned: false, leaseIsGood: true, ...counts };
       },
       onChanged: () => seen.push(`${incarnation} changed`),
       onExited: (peer) => seen.push(`${incarnation} exited ${peer.nodeId}/${peer.incarnation}`),
@@ -114,27 +111,14 @@ describe('a heartbeat', () => {
   });
 });
 
-describe('a node command', () => {
-  it.each([
-    [new EngineError('NOT_ALLOWED', 'it stops'), 'NOT_ALLOWED'],
-    [new TypeError('a bug'), 'INTERNAL'],
-  ])('that fails of %s is answered with %s', async (failure, code) => {
+describe('a question for the status', () => {
+  it('R-LOCK-2: meant for another life of the node is answered a moment later, so that the one that is meant comes first', async () => {
     const world = new World();
     await world.started('n-2', 'b-1');
-    world.failure = failure;
-    const outcome = await world.settle(
-      world.bus.request('ns.node.n-2', encodeNodeMessage({ type: 'node.drain' }), { timeoutMs: 500 }),
-    );
-    expect(outcome.kind === 'reply' && decodeNodeReply(outcome.body)).toMatchObject({ kind: 'error', error: { code } });
-    expect(world.seen).toEqual(['b-1 node.drain']);
-  });
-
-  it('R-LOCK-2: meant for another life of the node changes nothing', async () => {
-    const world = new World();
-    await world.started('n-2', 'b-1');
-    const body = encodeNodeMessage({ type: 'node.drain', incarnation: 'b-0' });
+    const body = encodeNodeMessage({ type: 'node.status', incarnation: 'b-0' });
     await world.settle(world.bus.request('ns.node.n-2', body, { timeoutMs: 500 }));
     expect(world.seen).toEqual(['b-1 node.status']);
+    expect(world.clock.monotonicMs()).toBe(50);
   });
 
   it('INVALID_MESSAGE: that cannot be read is answered so, and one that nobody would hear the answer of is dropped', async () => {
@@ -144,7 +128,7 @@ describe('a node command', () => {
     expect(outcome.kind === 'reply' && decodeNodeReply(outcome.body)).toMatchObject({
       error: { code: 'INVALID_MESSAGE' },
     });
-    world.bus.send('ns.node.n-2', encodeNodeMessage({ type: 'node.drain' }));
+    world.bus.send('ns.node.n-2', encodeNodeMessage({ type: 'node.status' }));
     await world.clock.advance(1_000);
     expect(world.seen).toEqual([]);
   });

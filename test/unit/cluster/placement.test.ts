@@ -1,7 +1,8 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { loadBounds, placeShards, type PlacementMember } from '../../../src/cluster/placement.ts';
+import { loadBounds, type PlacementMember } from '../../../src/cluster/load-bounds.ts';
+import { placeShards } from '../../../src/cluster/placement.ts';
 import { hash32 } from '../../../src/core/hash.ts';
 import type { NodeId, ShardId } from '../../../src/core/ids.ts';
 import { SeededRandom } from '../../../src/platform/seeded-random.ts';

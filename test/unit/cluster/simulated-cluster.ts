@@ -15,7 +15,8 @@ import {
   type MembershipView,
   type ObservedLease,
 } from '../../../src/cluster/membership.ts';
-import { placeShards, type PlacementMember } from '../../../src/cluster/placement.ts';
+import type { PlacementMember } from '../../../src/cluster/load-bounds.ts';
+import { placeShards } from '../../../src/cluster/placement.ts';
 import type { Epoch, NodeId, ShardId } from '../../../src/core/ids.ts';
 import { SeededRandom } from '../../../src/platform/seeded-random.ts';
 import type { ShardLock } from '../../../src/ports/leases.ts';

@@ -307,10 +307,12 @@ describe('an operator', () => {
     const [, second] = await world.startAll('node-1', 'node-2', 'node-3');
     const before = second?.shards;
     world.load(60, 5);
-    expect(await world.test.run(world.client.cluster.drain('node-2'))).toMatchObject({ draining: true });
+    expect(await world.test.run(world.client.cluster.drain('node-2'))).toMatchObject({ status: { draining: true } });
     await world.until(() => second?.shards.length === 0 && world.isServed);
     expect(second?.engine.isReady).toBe(true);
-    expect(await world.test.run(world.client.cluster.uncordon('node-2'))).toMatchObject({ draining: false });
+    expect(await world.test.run(world.client.cluster.uncordon('node-2'))).toMatchObject({
+      status: { draining: false },
+    });
     await world.untilShared();
     expect(second?.shards).toEqual(before);
     await world.untilDone();
@@ -322,7 +324,7 @@ describe('an operator', () => {
     const world = aWorld();
     const [first, second, third] = await world.startAll('node-1', 'node-2', 'node-3');
     const before = second?.shards;
-    expect(await world.test.run(world.client.cluster.cordon('node-2'))).toMatchObject({ cordoned: true });
+    expect(await world.test.run(world.client.cluster.cordon('node-2'))).toMatchObject({ status: { cordoned: true } });
     await third?.kill();
     await world.untilServed();
     await world.advance(1_000);
@@ -349,11 +351,11 @@ describe('an operator', () => {
     expect(torn.nodes[1]).toMatchObject({ nodeId: 'node-2', status: 'down', failing: null });
   });
 
-  it('NO_OWNER: is told when the node of a command is not there', async () => {
+  it('NODE_NOT_FOUND: is told when the node of an order is not there', async () => {
     const world = aWorld();
     await world.startAll('node-1');
     await expect(world.test.run(world.client.cluster.drain('node-9'))).rejects.toMatchObject({
-      code: 'NO_OWNER',
+      code: 'NODE_NOT_FOUND',
       message: 'no node node-9 is there',
     });
   });

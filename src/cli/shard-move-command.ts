@@ -1,0 +1,48 @@
+import type { Command } from 'commander';
+import { withCluster } from './cluster.ts';
+import { shardTable } from './cluster-text.ts';
+import type { CliContext } from './context.ts';
+import {
+  addClusterOptions,
+  addExamples,
+  addOutputOptions,
+  shardParser,
+  type ClusterOptions,
+  type OutputOptions,
+} from './options.ts';
+import { showPin } from './shard-pin-view.ts';
+import { showView } from './view.ts';
+
+interface ShardMoveOptions extends ClusterOptions, OutputOptions {
+  readonly dryRun?: boolean;
+  /** False for `--no-wait`. */
+  readonly wait: boolean;
+}
+
+/** `cabinet shard move`. */
+export function addShardMove(parent: Command, context: CliContext): void {
+  const command = parent
+    .command('move')
+    .description('pin a shard to a node, which gets it in good order and keeps it until it is unpinned')
+    .argument('<shard>', 'the shard', shardParser)
+    .argument('<node>', 'the node')
+    .option('--dry-run', 'only show what would move')
+    .option('--no-wait', 'do not wait until the node has it')
+    .action((shard: number, nodeId: string, options: ShardMoveOptions) =>
+      withCluster(context, options, async ({ client, deadlineMs }) => {
+        if (options.dryRun === true) {
+          const shards = await client.cluster.planMove(shard, nodeId, { deadlineMs });
+          showView(context, options.output, {
+            document: { shards },
+            items: shards,
+            text: (drawing) => shardTable(shards, drawing, 'nothing to move'),
+          });
+          return;
+        }
+        const pinned = await client.cluster.moveShard(shard, nodeId, { deadlineMs, wait: options.wait });
+        showPin(context, options.output, pinned);
+      }),
+    );
+  addOutputOptions(addClusterOptions(command));
+  addExamples(command, 'cabinet shard move 3 n-2 --dry-run', 'cabinet shard move 3 n-2 --timeout 1m');
+}
