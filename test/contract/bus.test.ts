@@ -107,13 +107,13 @@ describe('the NATS bus when its link breaks', () => {
 
   it('times out on a frozen server and answers when it thaws', async () => {
     await bus.serve('echo', (request) => request.reply(request.body));
-    fixture.freeze();
+    await fixture.freeze();
     // The signal takes a moment to stop all of the server's threads.
     await eventually(
       'a request to the frozen server times out',
       async () => (await bus.request('echo', body, { timeoutMs: 200 })).kind === 'timeout',
     );
-    fixture.resume();
+    await fixture.resume();
     expect(replyText(await bus.request('echo', body, { timeoutMs: 5_000 }))).toBe('x');
   });
 

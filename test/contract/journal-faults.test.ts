@@ -46,7 +46,7 @@ describe('an append when the server or the link fails', () => {
     await start(1);
     const journal = await world.journal('kill', { ackTimeoutMs: 60_000 });
     const [last = none] = await appendAll(journal, shard, ['a']);
-    fixture.freeze();
+    await fixture.freeze();
     const inFlight = journal.append({ shard, body: bodyOf('b'), expectedLast: last, messageId: `${shard}.b` });
     await fixture.kill();
     const outcome = await inFlight;
@@ -67,7 +67,7 @@ describe('an append when the server or the link fails', () => {
     const journal = await world.journal('late', { ackTimeoutMs: 300 });
     let last = none;
     let text = '';
-    fixture.freeze();
+    await fixture.freeze();
     // The signal takes a moment to stop all of the server's threads: the first appends may still be acknowledged.
     await eventually('an append times out', async () => {
       text = `r${last + 1}`;
@@ -76,7 +76,7 @@ describe('an append when the server or the link fails', () => {
       else expect(outcome).toMatchObject({ kind: 'unknown', detail: 'no acknowledgement in time' });
       return outcome.kind === 'unknown';
     });
-    fixture.resume();
+    await fixture.resume();
     await eventually('the late append lands', async () => {
       const found = await journal.readLast(shard).catch(() => null);
       return found !== null && textOf(found) === text;
@@ -182,9 +182,9 @@ describe('a follower', () => {
     const follower = followInBackground(journal);
     const last = await resolveAppend(journal, 'a', none);
     await eventually('the first has been followed', () => follower.seen.length === 1);
-    fixture.freeze();
+    await fixture.freeze();
     const writing = resolveAppend(journal, 'b', last);
-    fixture.resume();
+    await fixture.resume();
     await writing;
     await eventually('the second has been followed', () => follower.seen.length >= 2);
     await follower.stop();

@@ -277,7 +277,7 @@ describe('a nats-server that goes away', () => {
         await expectEngineError(store.writeShard(lockOfA, 0), 'UNAVAILABLE');
         await expectEngineError(store.setOnce('key', 'value'), 'UNAVAILABLE');
       };
-      nats.freeze();
+      await nats.freeze();
       await until(() => isSilent(node));
       await expectOutage();
       await nats.kill();

@@ -230,18 +230,18 @@ describe('a nats-server that goes away', () => {
       const writer = store.writer(shard, epoch);
       await writer.write([live('a', 1)]);
       await writer.checkpoint(1 as Sequence);
-      nats.freeze();
+      await nats.freeze();
       await until(() => isSilent(node));
       await expectEngineError(writer.write([live('a', 2), live('b', 2)]), 'UNAVAILABLE');
       await expectEngineError(writer.checkpoint(2 as Sequence), 'UNAVAILABLE');
-      nats.resume();
+      await nats.resume();
       await writer.write([live('a', 3), live('b', 3)]);
       await writer.checkpoint(3 as Sequence);
       const loaded = await store.loadLive(shard);
       expect(loaded.checkpoint?.sequence).toBe(3);
       expect([...loaded.live.values()].map((value) => value.length)).toEqual([3, 3]);
     } finally {
-      nats.resume();
+      await nats.resume();
       await node.close();
       await nats.stop();
     }

@@ -28,9 +28,9 @@ describe('the nats-server fixture', () => {
   it('freezes a server, which then answers nothing, and resumes it', async () => {
     const nats = await startNats({ jetStream: false });
     try {
-      nats.freeze();
+      await nats.freeze();
       expect(await readNatsHealth(nats.monitorUrls[0] ?? '')).toMatchObject({ healthy: false });
-      nats.resume();
+      await nats.resume();
       await expect.poll(async () => (await readNatsHealth(nats.monitorUrls[0] ?? '')).healthy).toBe(true);
     } finally {
       await nats.stop();

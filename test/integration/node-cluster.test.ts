@@ -42,7 +42,7 @@ describe('a node on three NATS servers', () => {
     await world.ledger.interrupt(50, 'applied', async () => world.nats.freeze(frozen));
     await submitted;
     await world.untilAllEnd(client);
-    world.nats.resume(frozen);
+    await world.nats.resume(frozen);
     await eventually('the stream has all its replicas again', () => world.isJournalInSync(), 60_000);
     await world.expectAllDone();
     await expectNoLoss();
@@ -78,14 +78,14 @@ describe('a node on three NATS servers', () => {
     const followers = [0, 1, 2].filter((index) => index !== leader);
     const submitted = world.submitOrders(client, 'busy', orderCount);
     await world.ledger.interrupt(50, 'applied', async () => {
-      for (const follower of followers) world.nats.freeze(follower);
+      for (const follower of followers) await world.nats.freeze(follower);
     });
     await eventually(
       'an append is in process',
       async () => (await engine.metrics())['appends_busy_total'] !== 0,
       30_000,
     );
-    for (const follower of followers) world.nats.resume(follower);
+    for (const follower of followers) await world.nats.resume(follower);
     await submitted;
     await world.untilAllEnd(client);
     await world.expectAllDone();

@@ -178,7 +178,7 @@ describe('the start of a node', () => {
   it('NATS_UNREACHABLE: a server that accepts connections and says nothing counts as none', async () => {
     const silent = await startNats();
     try {
-      silent.freeze();
+      await silent.freeze();
       const startedMs = performance.now();
       const options = { namespace: freshNamespace(), nats: { servers: silent.url, connectTimeoutMs: 1_000 } };
       await expectEngineError(start(options), 'NATS_UNREACHABLE');
