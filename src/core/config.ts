@@ -43,8 +43,17 @@ export interface EngineConfig {
   readonly breakerMaxOpenMs: number;
   /** Time a driver has to stop after its signal aborts, before it is given up as abandoned. */
   readonly abortGraceMs: number;
-  /** Interruptions of one stage (its owner died) before it is dead-lettered. */
+  /** Interruptions of one stage (its owner died) before it is dead-lettered. Those that a passed probation has cleared do not count. */
   readonly maxInterruptions: number;
+  /**
+   * Interruptions after which a stage is suspected of killing its node and starts alone among suspects; at most
+   * `maxInterruptions`. More let a poison stage take its neighbors along more often; fewer slow a node's second loss down.
+   */
+  readonly suspectAfterInterruptions: number;
+  /** How long a suspect must run before it is cleared and the next one may start. Shorter lets slower poison through. */
+  readonly suspectProbationMs: number;
+  /** Times that a stage may be cut off because its shard is handed over; after these each one counts as an interruption. */
+  readonly maxHandovers: number;
   /** Checkpoints of one stage of one task. */
   readonly maxCheckpoints: number;
   /** Actor crashes within {@link actorRestartPeriodMs} before the task is quarantined. */
@@ -94,6 +103,9 @@ export const configDefaults: EngineConfig = {
   breakerMaxOpenMs: breakerDefaults.maxOpenMs,
   abortGraceMs: 5_000,
   maxInterruptions: 3,
+  suspectAfterInterruptions: 2,
+  suspectProbationMs: 5_000,
+  maxHandovers: 100,
   maxCheckpoints: 256,
   actorRestartIntensity: 3,
   actorRestartPeriodMs: 60_000,
@@ -139,6 +151,9 @@ export const configRanges: {
   breakerMaxOpenMs: { least: 1, most: day },
   abortGraceMs: { least: 0, most: 600_000 },
   maxInterruptions: { least: 0, most: 1_000 },
+  suspectAfterInterruptions: { least: 1, most: 1_000 },
+  suspectProbationMs: { least: 1, most: 3_600_000 },
+  maxHandovers: { least: 0, most: 10_000 },
   maxCheckpoints: { least: 1, most: 512 },
   actorRestartIntensity: { least: 0, most: 1_000 },
   actorRestartPeriodMs: { least: 1, most: day },
@@ -164,7 +179,13 @@ export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): 
     throw invalid(unknownField, `one of ${Object.keys(configDefaults).join(', ')}`, unknownField, 'is not a setting');
   }
   const given = Object.fromEntries(Object.entries(partial).filter(([, value]) => value !== undefined));
-  const config = { ...configDefaults, ...given } as EngineConfig;
+  const merged = { ...configDefaults, ...given } as EngineConfig;
+  // Who allows fewer interruptions than the default of a suspicion wants it no later than the last of them.
+  const suspectAfterInterruptions =
+    'suspectAfterInterruptions' in given
+      ? merged.suspectAfterInterruptions
+      : Math.max(1, Math.min(configDefaults.suspectAfterInterruptions, merged.maxInterruptions));
+  const config: EngineConfig = { ...merged, suspectAfterInterruptions };
   if (typeof config.namespace !== 'string' || !/^[a-z][a-z0-9-]{0,31}$/.test(config.namespace)) {
     throw invalid('namespace', '1 to 32 characters of a–z 0–9 -, the first a letter', config.namespace);
   }
@@ -183,6 +204,13 @@ export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): 
   // Two renewals may fail before the lease runs out.
   if (config.leaseRenewMs * 3 > config.leaseTtlMs) {
     throw invalid('leaseRenewMs', `at most a third of leaseTtlMs (${config.leaseTtlMs})`, config.leaseRenewMs);
+  }
+  if (config.suspectAfterInterruptions > Math.max(1, config.maxInterruptions)) {
+    throw invalid(
+      'suspectAfterInterruptions',
+      `at most maxInterruptions (${config.maxInterruptions})`,
+      config.suspectAfterInterruptions,
+    );
   }
   if (config.breakerOpenMs > config.breakerMaxOpenMs) {
     throw invalid('breakerOpenMs', `at most breakerMaxOpenMs (${config.breakerMaxOpenMs})`, config.breakerOpenMs);
