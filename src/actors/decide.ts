@@ -1,17 +1,18 @@
 import { decideRetry } from '../core/backoff.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { assert, EngineError, unreachable } from '../core/errors.ts';
-import type { Failure, InterruptionDecision } from '../core/failures.ts';
+import type { Failure, HandoverDecision, InterruptionDecision } from '../core/failures.ts';
 import { unitHash } from '../core/hash.ts';
 import type { Epoch, Millis, StageName, TaskId } from '../core/ids.ts';
 import type { CommandOrigin, Completion, Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
 import type { Reply } from '../core/replies.ts';
-import { attemptsUsed } from '../pipeline/control.ts';
+import { attemptsUsed, suspicionOf } from '../pipeline/control.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import { legalCommands } from '../pipeline/machine-step.ts';
 import { effectsBetween, type Effect } from './effects.ts';
 import { evolve } from './evolve.ts';
 import type { ActorMessage } from './messages.ts';
+import { isSuspect, mayBeCleared } from './suspicion.ts';
 import { isFinished, positionOf, type TaskState } from './task-state.ts';
 
 /** What a decision may know beside the state and the message: time and chance come in as data. */
@@ -22,7 +23,10 @@ export interface DecideContext {
   readonly definition: PipelineDefinition;
   /** Whether a slot for the stage is free right now. The caller takes it when the decision starts the stage. */
   readonly mayStart: (stage: StageSpec) => boolean;
-  readonly config: Pick<EngineConfig, 'dedupWindowSize' | 'maxInterruptions'>;
+  readonly config: Pick<
+    EngineConfig,
+    'dedupWindowSize' | 'maxInterruptions' | 'suspectAfterInterruptions' | 'maxHandovers'
+  >;
 }
 
 /** What an actor makes of one message. */
@@ -94,7 +98,8 @@ export function decide(state: TaskState | null, message: ActorMessage, ctx: Deci
       if (stage === null || current?.machine.control.dueAt !== message.dueAt)
         return straggler('the timer is not the current one');
       const attempt = current.machine.control.attempt + 1;
-      const start = ctx.mayStart(ctx.definition.stage(stage));
+      // A suspect waits for its probation, whatever slot is free.
+      const start = !isSuspect(current.machine.control, ctx.config) && ctx.mayStart(ctx.definition.stage(stage));
       return outcome(current, { type: 'retry.due', stage, attempt, start }, ctx);
     }
     case 'lookup.answered': {
@@ -107,6 +112,22 @@ export function decide(state: TaskState | null, message: ActorMessage, ctx: Deci
           ? { ...answer, kind: 'completed' as const, start: startsNext(answer, ctx, current) }
           : { kind: answer.kind };
       return outcome(current, { type: 'outcome.resolved', stage, attempt, by: 'lookup', resolution }, ctx);
+    }
+    case 'stage.released': {
+      const { stage, attempt, untouched } = message;
+      const current = currentStage(state, stage, 'running');
+      const { control } = current?.machine ?? {};
+      if (current === null || control?.attempt !== attempt) return straggler('the attempt is not the current one');
+      // It stays as it runs, so that its next owner counts an interruption: nothing may be cut off without end.
+      if (control.handovers >= ctx.config.maxHandovers) return straggler('the stage was handed over too often');
+      return outcome(current, { type: 'stage.released', stage, attempt, decision: cutOff(stage, untouched, ctx) }, ctx);
+    }
+    case 'probation.passed': {
+      const { stage, attempt } = message;
+      const current = currentStage(state, stage, 'running');
+      if (current?.machine.control.attempt !== attempt) return straggler('the attempt is not the current one');
+      if (!mayBeCleared(current.machine.control, ctx.config)) return straggler('the stage was cleared too often');
+      return outcome(current, { type: 'stage.cleared', stage, attempt }, ctx);
     }
     case 'owner.changed': {
       const stage = state === null ? null : positionOf(state.machine.value).stage;
@@ -240,22 +261,30 @@ function settled(
 }
 
 function interrupted(state: TaskState, stage: StageName, ctx: DecideContext): InterruptionDecision {
-  const spec = ctx.definition.stage(stage);
-  const interruptions = state.machine.control.interruptions + 1;
-  if (interruptions > ctx.config.maxInterruptions) {
-    return { kind: 'deadLetter', reason: 'interruptedTooOften', failure: interruptedTooOften(stage, interruptions) };
+  const { control } = state.machine;
+  if (suspicionOf(control) + 1 > ctx.config.maxInterruptions) {
+    const failure = interruptedTooOften(stage, control.interruptions + 1, control.clearances);
+    return { kind: 'deadLetter', reason: 'interruptedTooOften', failure };
   }
+  return cutOff(stage, false, ctx);
+}
+
+/** What follows an attempt that ended with its owner. `untouched`: it is certain that it had no effect outside. */
+function cutOff(stage: StageName, untouched: boolean, ctx: DecideContext): HandoverDecision {
+  const spec = ctx.definition.stage(stage);
+  if (untouched) return { kind: 'rerun' };
   if (spec.driver.lookup !== undefined) return { kind: 'lookup' };
   return spec.effect === 'atMostOnce' ? { kind: 'park' } : { kind: 'rerun' };
 }
 
 /** The failure that a stage is dead-lettered with when its owners died under it too often: no attempt of it failed. */
-function interruptedTooOften(stage: StageName, interruptions: number): Failure {
+function interruptedTooOften(stage: StageName, interruptions: number, clearances: number): Failure {
+  const cleared = clearances === 0 ? '' : `, ${clearances} of which a passed probation has cleared`;
   return {
     class: 'interrupted',
     code: 'INTERRUPTED_TOO_OFTEN',
     name: 'Interruption',
-    message: `stage ${stage} was running at ${interruptions} losses of its owner`,
+    message: `stage ${stage} was running at ${interruptions} losses of its owner${cleared}`,
   };
 }
 

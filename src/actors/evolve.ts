@@ -120,6 +120,15 @@ function fold(
     case 'outcome.resolved':
       resolve(draft, event, at);
       break;
+    case 'stage.released':
+      changeStage(draft, event.stage, (progress) => ({
+        ...progress,
+        status: statusNow(draft),
+        handovers: progress.handovers + 1,
+      }));
+      break;
+    case 'stage.cleared':
+      break; // Only the control counts it.
     case 'owner.changed':
       interrupt(draft, event, at);
       break;
@@ -184,7 +193,15 @@ function remember(draft: Draft, event: TaskEvent, dedupWindowSize: number): void
 function enter(draft: Draft, continuation: Continuation, at: Millis): void {
   const stages = [...draft.stages];
   for (const { stage } of continuation.skipped) {
-    stages.push({ stage, status: 'skipped', attempts: 0, interruptions: 0, startedAt: null, endedAt: at });
+    stages.push({
+      stage,
+      status: 'skipped',
+      attempts: 0,
+      interruptions: 0,
+      handovers: 0,
+      startedAt: null,
+      endedAt: at,
+    });
   }
   const { next } = continuation;
   const status = statusNow(draft);
@@ -199,6 +216,7 @@ function enter(draft: Draft, continuation: Continuation, at: Millis): void {
       status,
       attempts: starts ? 1 : 0,
       interruptions: 0,
+      handovers: 0,
       startedAt: startedAtEntry,
       endedAt: null,
     });

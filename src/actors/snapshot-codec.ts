@@ -24,9 +24,17 @@ export function encodeSnapshot(state: TaskState): Uint8Array {
  *   definition does not have; `PIPELINE_UNKNOWN` or `PIPELINE_VERSION_UNKNOWN` when this node does not have that definition
  */
 export function decodeSnapshot(taskId: TaskId, bytes: Uint8Array, registry: PipelineRegistry): TaskState {
-  const { format: _format, value, control, ...rest } = readStored(taskId, bytes);
+  const { format: _format, value, control, stages, ...rest } = readStored(taskId, bytes);
   const definition = registry.find(rest.pipeline, rest.version);
-  return { ...rest, machine: restore(definition, value, control) };
+  return {
+    ...rest,
+    stages: stages.map((progress) => ({ ...progress, handovers: progress.handovers ?? 0 })),
+    machine: restore(definition, value, {
+      ...control,
+      clearances: control.clearances ?? 0,
+      handovers: control.handovers ?? 0,
+    }),
+  };
 }
 
 function readStored(taskId: TaskId, bytes: Uint8Array): StoredSnapshot {

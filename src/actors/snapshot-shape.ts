@@ -1,19 +1,25 @@
 import { failure, payload, type Members } from '../core/record-shapes.ts';
-import { count, flag, instant, listOf, mapOf, membersOf, name, nullable, ordinal } from '../core/shape.ts';
+import { count, flag, instant, listOf, mapOf, membersOf, name, nullable, optional, ordinal } from '../core/shape.ts';
 import type { StageControl } from '../pipeline/control.ts';
 import type { RecordedCommand, StageProgress, TaskState } from './task-state.ts';
 
 /** A state as it is stored: the machine as its state name and context. */
-export type StoredSnapshot = Omit<TaskState, 'machine'> & {
+export type StoredSnapshot = Omit<TaskState, 'machine' | 'stages'> & {
   readonly format: number;
   readonly value: string;
-  readonly control: StageControl;
+  readonly control: WithoutLater<StageControl, 'clearances' | 'handovers'>;
+  readonly stages: readonly WithoutLater<StageProgress, 'handovers'>[];
 };
+
+/** Snapshots that were written before these members were thought of have none of them: nothing was counted yet. */
+type WithoutLater<Type, Later extends keyof Type> = Omit<Type, Later> & { readonly [Name in Later]?: Type[Name] };
 
 const control = membersOf({
   attempt: count,
   attemptBase: count,
   interruptions: count,
+  clearances: optional(count),
+  handovers: optional(count),
   enteredAt: instant,
   dueAt: nullable(instant),
   pausing: flag,
@@ -26,6 +32,7 @@ const progress = membersOf({
   status: name,
   attempts: count,
   interruptions: count,
+  handovers: optional(count),
   startedAt: nullable(instant),
   endedAt: nullable(instant),
 } satisfies Members<StageProgress>);

@@ -30,10 +30,10 @@ export interface StageJob {
 
 /** What a stage run reports. */
 export interface StageRunEvents {
-  /** An outcome for the actor's mailbox. At most one `stage.settled` a run; none after an abort from outside. */
+  /** An outcome for the actor's mailbox. At most one `stage.settled` or `stage.released` a run; none after {@link StageRun.abort}. */
   readonly onOutcome: (outcome: Outcome) => void;
   /**
-   * The driver holds its slot no more: it settled, or was given up. Called once, before the run's `stage.settled`.
+   * The driver holds its slot no more: it settled, or was given up. Called once, before the run's last outcome.
    *
    * @param integration - what the run says of the integration behind the driver: nothing after an abort from outside, or when the
    *   driver was never called
@@ -58,7 +58,9 @@ export interface StageRunnerDeps {
  * ```
  * running ──settles──────────────► ended, reports stage.settled
  *    │  └─timeout, no heartbeat──► ending ──settles or grace over──► ended, reports stage.settled (timeout)
- *    └─abort() from outside──────► ending ──settles or grace over──► ended, reports nothing
+ *    ├─abort() from outside──────► ending ──settles or grace over──► ended, reports nothing
+ *    └─release() at a handover───► ending ──settles──────────────► ended, reports stage.released
+ *                                        └─grace over────────────► ended, reports nothing
  * ```
  * A timed-out attempt is reported only when its driver has stopped or was given up after the grace, so that two attempts of
  * one stage do not run at one time (R-LOCK-1).
@@ -72,6 +74,8 @@ export class StageRun {
   #abortReason: Error | null = null;
   /** What is reported when the run ends while it is `ending`; null after an abort from outside. */
   #verdict: Failure | null = null;
+  /** The shard is handed over: a driver that settles says with it that nobody works on the stage any more. */
+  #isReleased = false;
   #timeout: TimerHandle | null = null;
   #heartbeatTimer: TimerHandle | null = null;
   #lastHeartbeatMs = 0;
@@ -109,6 +113,17 @@ export class StageRun {
   abort(reason: Error): void {
     if (this.#phase === 'ended') return;
     this.#verdict = null;
+    this.#isReleased = false;
+    this.#end(reason);
+  }
+
+  /**
+   * The shard is handed over: aborts the driver, and reports `stage.released` if it settles. What has run into its timeout, or was
+   * aborted before, ends as it would have.
+   */
+  release(reason: Error): void {
+    if (this.#phase !== 'running') return;
+    this.#isReleased = true;
     this.#end(reason);
   }
 
@@ -178,14 +193,22 @@ export class StageRun {
 
   async #execute(): Promise<void> {
     let result: ({ kind: 'completed' } & Completion) | { kind: 'failed'; failure: Failure };
+    let saysNothingDone = false;
     try {
       result = { kind: 'completed', ...(await this.#complete()) };
     } catch (thrown) {
       result = { kind: 'failed', failure: this.#classify(thrown) };
+      // The reason of the abort is ours: it is no word of the driver, whatever the stage's `classify` calls it.
+      saysNothingDone = thrown !== this.#abortReason && saysUntouched(result.failure, this.#job.spec);
     }
     if (this.#phase === 'ended') return; // Given up already; the caller counts stragglers by `abandoned`.
-    if (this.#phase === 'running') this.#finish('settled', result);
-    else this.#finish('settled', this.#verdict === null ? null : { kind: 'failed', failure: this.#verdict });
+    // A driver that returned before its shard was handed over has its result kept.
+    const hasReturned = this.#isReleased && this.#driverPhase === 'returned';
+    if (this.#phase === 'running' || hasReturned) return this.#finish('settled', result);
+    this.#finish('settled', this.#verdict === null ? null : { kind: 'failed', failure: this.#verdict });
+    if (!this.#isReleased) return;
+    const untouched = this.#driverPhase === 'uncalled' || saysNothingDone;
+    this.#events.onOutcome({ type: 'stage.released', stage: this.#job.spec.name, attempt: this.attempt, untouched });
   }
 
   async #complete(): Promise<Completion> {
@@ -193,12 +216,16 @@ export class StageRun {
     const { payloads } = this.#deps;
     const input = await payloads.unpack(job.input);
     const outputs = await payloads.unpackAll(job.outputs);
-    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    this.#throwIfEnding();
     this.#driverPhase = 'called';
     const returned = await job.spec.driver.execute(this.#context(input, outputs));
-    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
+    this.#throwIfEnding();
     this.#driverPhase = 'returned';
     return complete(job, returned, { input, outputs, payloads });
+  }
+
+  #throwIfEnding(): void {
+    if (this.#phase !== 'running') throw this.#abortReason ?? new Error('aborted');
   }
 
   #classify(thrown: unknown): Failure {
@@ -283,6 +310,14 @@ export class StageRun {
     this.#saved.set(name, kept);
     return kept;
   }
+}
+
+/**
+ * Whether an aborted driver says by its error that nothing was done. Only an `atMostOnce` stage tells such failures apart from
+ * those that leave it open.
+ */
+function saysUntouched(failure: Failure, { effect }: StageSpec): boolean {
+  return effect === 'atMostOnce' && (failure.class === 'retryable' || failure.class === 'rateLimited');
 }
 
 /**

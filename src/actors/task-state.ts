@@ -18,6 +18,7 @@ export interface StageProgress {
   readonly status: StageView['status'];
   readonly attempts: number;
   readonly interruptions: number;
+  readonly handovers: number;
   readonly startedAt: Millis | null;
   readonly endedAt: Millis | null;
 }

@@ -47,8 +47,12 @@ export function describeRecord(event: TaskEvent): string {
       return describeOrigin(event).join(', ');
     case 'outcome.resolved':
       return [`${event.resolution.kind}, by ${event.by}`, ...describeOrigin(event)].join(', ');
+    case 'stage.released':
+      return `${event.stage} attempt ${event.attempt}, handed over: ${event.decision.kind}`;
+    case 'stage.cleared':
+      return `${event.stage} attempt ${event.attempt}, probation passed`;
     case 'owner.changed':
-      return `epoch ${event.epoch}: ${event.decision.kind}`;
+      return `owner lost, epoch ${event.epoch}: ${event.decision.kind}`;
     case 'task.quarantined':
       return `${event.failure.class} ${event.failure.code} ${event.failure.message}`;
     default:

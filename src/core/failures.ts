@@ -82,3 +82,6 @@ export type InterruptionDecision =
   /** Park in `unknown` until an operator decides: the stage is `atMostOnce`. */
   | { readonly kind: 'park' }
   | { readonly kind: 'deadLetter'; readonly reason: 'interruptedTooOften'; readonly failure: Failure };
+
+/** What follows when an owner gives a running stage up in good order, its driver having stopped. */
+export type HandoverDecision = Exclude<InterruptionDecision, { readonly kind: 'deadLetter' }>;

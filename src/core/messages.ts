@@ -98,6 +98,18 @@ export type Outcome =
       readonly answer:
         ({ readonly kind: 'done' } & Completion) | { readonly kind: 'notDone' } | { readonly kind: 'unknown' };
     }
+  /**
+   * The stage runner: the shard is handed over, and the aborted driver has stopped. `untouched`: it is certain that it had no
+   * effect outside, for it was never called or says so itself.
+   */
+  | {
+      readonly type: 'stage.released';
+      readonly stage: StageName;
+      readonly attempt: number;
+      readonly untouched: boolean;
+    }
+  /** The slots: the attempt of a suspect has run for the whole of its probation. */
+  | { readonly type: 'probation.passed'; readonly stage: StageName; readonly attempt: number }
   /** Recovery: the stage was running under an owner that is gone. */
   | { readonly type: 'owner.changed' }
   /** The actor's supervisor: it crashed more often than its restart intensity allows. */

@@ -73,10 +73,10 @@ const retryDecision = variantOf('kind', {
   deadLetter: membersOf({ reason: name }),
 });
 
+const handoverDecisions = { rerun: bare, lookup: bare, park: bare };
+const handoverDecision = variantOf('kind', handoverDecisions);
 const interruptionDecision = variantOf('kind', {
-  rerun: bare,
-  lookup: bare,
-  park: bare,
+  ...handoverDecisions,
   deadLetter: membersOf({ reason: name, failure }),
 });
 
@@ -117,6 +117,8 @@ const event = variantOf('type', {
     resolution,
     origin: optional(origin),
   } satisfies Members<EventOf<'outcome.resolved'>>),
+  'stage.released': membersOf({ ...attempt, decision: handoverDecision } satisfies Members<EventOf<'stage.released'>>),
+  'stage.cleared': membersOf(attempt satisfies Members<EventOf<'stage.cleared'>>),
   'owner.changed': membersOf({ ...attempt, epoch: ordinal, decision: interruptionDecision } satisfies Members<
     EventOf<'owner.changed'>
   >),

@@ -1,4 +1,4 @@
-import type { Failure, InterruptionDecision, RetryDecision } from './failures.ts';
+import type { Failure, HandoverDecision, InterruptionDecision, RetryDecision } from './failures.ts';
 import type { CommandId, Epoch, Millis, NodeId, PipelineName, StageName, TaskId } from './ids.ts';
 import type { JsonValue } from './json.ts';
 
@@ -93,7 +93,19 @@ export type TaskEvent =
       readonly resolution: Resolution;
       readonly origin?: CommandOrigin;
     }
-  /** The shard has a new owner while the attempt was running (DESIGN §7.3). */
+  /**
+   * The owner hands the shard over and has aborted the attempt, whose driver has stopped: its last word of it. The next owner
+   * goes on from here, and neither an attempt nor an interruption is counted.
+   */
+  | {
+      readonly type: 'stage.released';
+      readonly stage: StageName;
+      readonly attempt: number;
+      readonly decision: HandoverDecision;
+    }
+  /** The running attempt has come through its probation: one of the stage's interruptions is held against it no more. */
+  | { readonly type: 'stage.cleared'; readonly stage: StageName; readonly attempt: number }
+  /** The shard has a new owner, and the one before was lost while the attempt was running (DESIGN §7.3). */
   | {
       readonly type: 'owner.changed';
       readonly stage: StageName;
@@ -130,6 +142,8 @@ export const taskEventTypes = [
   'task.canceled',
   'task.redriven',
   'outcome.resolved',
+  'stage.released',
+  'stage.cleared',
   'owner.changed',
   'task.quarantined',
 ] as const satisfies readonly TaskEventType[];

@@ -31,7 +31,10 @@ export interface StageView {
     | 'canceled';
   /** Attempts started, interrupted ones included. */
   readonly attempts: number;
+  /** How often its owner was lost while it ran. */
   readonly interruptions: number;
+  /** How often it was aborted because its shard was handed over. */
+  readonly handovers: number;
   readonly startedAt: Millis | null;
   readonly endedAt: Millis | null;
   /** Names of the checkpoints that the stage has committed. */

@@ -14,6 +14,8 @@ export const assignments = {
     attempt: startsAtOnce(control, event) ? 1 : 0,
     attemptBase: 0,
     interruptions: 0,
+    clearances: 0,
+    handovers: 0,
     enteredAt: event.at,
     dueAt: null,
     pausing: false,
@@ -45,11 +47,17 @@ export const assignments = {
     interruptions: control.interruptions + 1,
   }),
 
+  countClearance: (control: StageControl): StageControl => ({ ...control, clearances: control.clearances + 1 }),
+
+  countHandover: (control: StageControl): StageControl => ({ ...control, handovers: control.handovers + 1 }),
+
   /** A fresh budget of attempts, interruptions and time; attempt numbers go on, so that no fence is used twice. */
   redrive: (control: StageControl, event: MachineEvent): StageControl => ({
     attempt: control.attempt,
     attemptBase: control.attempt,
     interruptions: 0,
+    clearances: 0,
+    handovers: 0,
     enteredAt: event.at,
     dueAt: null,
     pausing: false,

@@ -8,6 +8,8 @@ export type CycleBound =
   | 'attempts'
   /** Counted against the limit of interruptions. */
   | 'interruptions'
+  /** Counted against the limit of handovers. */
+  | 'handovers'
   /** Each time around takes a person's command. */
   | 'operator';
 
@@ -15,6 +17,7 @@ export type CycleBound =
 export const countedGuards: ReadonlyMap<string, CycleBound> = new Map([
   ['retriesWithinBudget', 'attempts'],
   ['interruptedWithinLimit', 'interruptions'],
+  ['releasedWithinLimit', 'handovers'],
 ]);
 
 /** The events that only an operator's command makes. */
@@ -23,6 +26,7 @@ export const operatorEvents: ReadonlySet<string> = new Set(['task.paused', 'task
 /** The events that may leave the state as it is: they note a fact and start nothing. */
 export const notingEvents: ReadonlySet<string> = new Set([
   'stage.checkpointed',
+  'stage.cleared',
   'task.paused',
   'task.resumed',
   'owner.changed',

@@ -8,6 +8,10 @@ export interface StageControl {
   readonly attemptBase: number;
   /** Interruptions of the current stage since the last redrive; they do not use up attempts. */
   readonly interruptions: number;
+  /** Interruptions that are held against the stage no more: since then it has come through a probation. */
+  readonly clearances: number;
+  /** Times that the stage was given up in good order since the last redrive; they do not use up attempts either. */
+  readonly handovers: number;
   /** When the current stage was first queued; its total deadline counts from here. */
   readonly enteredAt: Millis;
   /** When the backoff ends, kept while the task is held; null otherwise. */
@@ -21,12 +25,19 @@ export const initialControl: StageControl = {
   attempt: 0,
   attemptBase: 0,
   interruptions: 0,
+  clearances: 0,
+  handovers: 0,
   enteredAt: 0,
   dueAt: null,
   pausing: false,
 };
 
-/** Attempts used up of the stage's budget: those started since the last redrive, interrupted ones left out. */
+/** Attempts used up of the stage's budget: those started since the last redrive, without those that an owner's end cut off. */
 export function attemptsUsed(control: StageControl): number {
-  return control.attempt - control.attemptBase - control.interruptions;
+  return control.attempt - control.attemptBase - control.interruptions - control.handovers;
+}
+
+/** How many losses of its owner are held against the stage: it was running at each, and may be what killed the node. */
+export function suspicionOf(control: StageControl): number {
+  return control.interruptions - control.clearances;
 }

@@ -1,9 +1,9 @@
 import { configRanges } from '../core/config.ts';
 import { unreachable } from '../core/errors.ts';
-import type { InterruptionDecision } from '../core/failures.ts';
+import type { HandoverDecision, InterruptionDecision } from '../core/failures.ts';
 import type { Millis, StageName } from '../core/ids.ts';
 import type { Continuation, Resolution, TaskEvent, TaskEventType } from '../core/records.ts';
-import { attemptsUsed, type StageControl } from './control.ts';
+import { attemptsUsed, suspicionOf, type StageControl } from './control.ts';
 
 /** An event of the machine: what happened to a task, and when by its owner's clock. */
 export type MachineEvent = TaskEvent & { readonly at: Millis };
@@ -15,6 +15,9 @@ export type MachineEventOf<Type extends TaskEventType> = Extract<TaskEvent, { re
 
 /** Most interruptions that a machine counts; the engine's own setting is at most this. */
 export const maximumInterruptions = configRanges.maxInterruptions.most;
+
+/** Most handovers that a machine counts; the engine's own setting is at most this. */
+export const maximumHandovers = configRanges.maxHandovers.most;
 
 /** Which declared way on a transition stands for, and where in the next stage it arrives. */
 export interface ContinuationParams {
@@ -83,6 +86,20 @@ export const guards = {
   interruptedTooOften: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
     isCurrent(control, event, params) && event.decision.kind === 'deadLetter',
 
+  /** Handovers are counted against a limit of their own. */
+  releasedWithinLimit: (
+    control: StageControl,
+    event: MachineEventOf<'stage.released'>,
+    params: StageParams & { readonly decisions: readonly HandoverDecision['kind'][]; readonly pausing: boolean | null },
+  ) =>
+    isCurrent(control, event, params) &&
+    params.decisions.includes(event.decision.kind) &&
+    (params.pausing === null || control.pausing === params.pausing) &&
+    control.handovers < maximumHandovers,
+
+  isUnderSuspicion: (control: StageControl, event: MachineEventOf<'stage.cleared'>, params: StageParams) =>
+    isCurrent(control, event, params) && suspicionOf(control) > 0,
+
   staysUnknown: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
     isCurrent(control, event, params) && (event.decision.kind === 'lookup' || event.decision.kind === 'park'),
 
@@ -125,6 +142,7 @@ export type Guard = (control: StageControl, event: MachineEvent, params: unknown
 
 /** Whether a guard can hold for some event: only those that look at the control alone can be told before there is one. */
 export function holdsBeforeEvent(name: GuardName | null, control: StageControl): boolean {
+  if (name === 'isUnderSuspicion') return suspicionOf(control) > 0;
   if (name === 'isPausing' || name === 'isNotPausing') return guards[name](control);
   return true;
 }

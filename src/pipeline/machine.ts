@@ -14,6 +14,7 @@ import { buildMachineConfig, type MachineConfig } from './machine-config.ts';
 //
 //   queued ──stage.started──► running ──stage.failed──► backingOff ──retry.due──► running (has a slot), queued (waits for one)
 //                             running ──owner.changed──► queued (rerun), unknown (lookup, park)
+//                             running ──stage.released──► as owner.changed; stage.cleared is noted and moves nothing
 //                             unknown ──outcome.resolved──► the next stage (completed), queued (notDone), unknown (still)
 //
 //   task.paused    queued, backingOff ──► held; running goes on, and what follows it is held instead of queued

@@ -2,9 +2,10 @@ import { showValue, unreachable } from '../core/errors.ts';
 import type { StageName } from '../core/ids.ts';
 import type { Continuation } from '../core/records.ts';
 import { declaredContinuations } from './continuation.ts';
-import { attemptsUsed, type StageControl } from './control.ts';
+import { attemptsUsed, suspicionOf, type StageControl } from './control.ts';
 import type { StageSpec } from './definition.ts';
 import {
+  maximumHandovers,
   maximumInterruptions,
   namesSkipped,
   type AttemptEvent,
@@ -79,6 +80,10 @@ function explainInStage(place: Place, event: MachineEvent): string | null {
     case 'outcome.resolved':
       if (state !== 'unknown') return 'no outcome is unknown';
       return explainCurrent(place, event) ?? explainResolution(place, event);
+    case 'stage.released':
+      return explainRunning(place, event) ?? explainRelease(place, event);
+    case 'stage.cleared':
+      return explainRunning(place, event) ?? (suspicionOf(control) > 0 ? null : 'nothing is held against the stage');
     case 'owner.changed':
       return explainOwnerChange(place, event);
     default:
@@ -134,6 +139,18 @@ function explainDecision({ stage, control }: Place, event: MachineEventOf<'stage
       return `all ${stage.retry.maxAttempts} attempts of ${stage.name} are used up`;
     default:
       return unknownDecision(event.decision);
+  }
+}
+
+function explainRelease({ control }: Place, { decision }: MachineEventOf<'stage.released'>): string | null {
+  switch (decision.kind) {
+    case 'rerun':
+    case 'lookup':
+    case 'park':
+      if (control.handovers < maximumHandovers) return null;
+      return `all ${maximumHandovers} handovers are used up`;
+    default:
+      return unknownDecision(decision);
   }
 }
 

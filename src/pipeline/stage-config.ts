@@ -1,3 +1,4 @@
+import type { HandoverDecision } from '../core/failures.ts';
 import type { AssignmentName } from './assignments.ts';
 import { declaredContinuations } from './continuation.ts';
 import type { StageSpec } from './definition.ts';
@@ -51,10 +52,10 @@ export function stageConfig(id: string, stages: readonly StageSpec[], stage: Sta
           ],
           'task.paused': { guard: { type: 'isNotPausing' }, actions: named('askPause') },
           'task.resumed': { guard: { type: 'isPausing' }, actions: named('dropPause') },
+          'stage.released': cutOff(stage, 'releasedWithinLimit', 'countHandover'),
+          'stage.cleared': { guard: { type: 'isUnderSuspicion', params }, actions: named('countClearance') },
           'owner.changed': [
-            interrupted(stage, 'queued', ['rerun'], false, ['countInterruption']),
-            interrupted(stage, 'held', ['rerun'], true, ['countInterruption', 'dropPause']),
-            interrupted(stage, 'unknown', ['lookup', 'park'], null, ['countInterruption']),
+            ...cutOff(stage, 'interruptedWithinLimit', 'countInterruption'),
             {
               target: deadLettered,
               guard: { type: 'interruptedTooOften', params },
@@ -116,18 +117,23 @@ function goingOn(
   });
 }
 
-function interrupted(
-  { name }: StageSpec,
-  target: string,
-  decisions: readonly string[],
-  pausing: boolean | null,
-  actions: readonly AssignmentName[],
-): TransitionConfig {
-  return {
+/** Where a stage goes whose attempt ended with its owner: lost, or handing the shard over. */
+function cutOff({ name }: StageSpec, type: GuardName, count: AssignmentName): TransitionConfig[] {
+  const way = (
+    target: string,
+    decisions: readonly HandoverDecision['kind'][],
+    pausing: boolean | null,
+    ...more: readonly AssignmentName[]
+  ): TransitionConfig => ({
     target,
-    guard: { type: 'interruptedWithinLimit', params: { stage: name, decisions, pausing } },
-    actions: named(...actions),
-  };
+    guard: { type, params: { stage: name, decisions, pausing } },
+    actions: named(count, ...more),
+  });
+  return [
+    way('queued', ['rerun'], false),
+    way('held', ['rerun'], true, 'dropPause'),
+    way('unknown', ['lookup', 'park'], null),
+  ];
 }
 
 function resolved(target: string, params: object, actions: readonly AssignmentName[]): TransitionConfig {

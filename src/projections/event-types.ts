@@ -1,4 +1,4 @@
-import type { DeadLetterReason, Failure, InterruptionDecision } from '../core/failures.ts';
+import type { DeadLetterReason, Failure, HandoverDecision, InterruptionDecision } from '../core/failures.ts';
 import type { Epoch, NodeId, PipelineName, StageName } from '../core/ids.ts';
 import type { CommandOrigin, Resolution } from '../core/records.ts';
 import type { PayloadSummary } from './payload-summary.ts';
@@ -14,6 +14,8 @@ export const pipelineEventTypes = [
   'io.cabinet.stage.failed',
   'io.cabinet.stage.retry-scheduled',
   'io.cabinet.stage.interrupted',
+  'io.cabinet.stage.released',
+  'io.cabinet.stage.cleared',
   'io.cabinet.stage.outcome-unknown',
   'io.cabinet.stage.outcome-resolved',
   'io.cabinet.task.paused',
@@ -83,6 +85,14 @@ export interface EventDetails {
     readonly attempt: number;
     readonly decision: InterruptionDecision['kind'];
   };
+  /** The owner handed its shard over and gave the running stage up; `decision` says how the next owner goes on. */
+  readonly 'io.cabinet.stage.released': {
+    readonly stage: StageName;
+    readonly attempt: number;
+    readonly decision: HandoverDecision['kind'];
+  };
+  /** The attempt came through its probation: a loss of the owner is held against the stage no more. */
+  readonly 'io.cabinet.stage.cleared': { readonly stage: StageName; readonly attempt: number };
   /** Nobody knows whether the stage took effect; `askedOf` will say. */
   readonly 'io.cabinet.stage.outcome-unknown': {
     readonly stage: StageName;

@@ -1,5 +1,5 @@
 import { unreachable } from '../core/errors.ts';
-import type { DeadLetterReason, Failure } from '../core/failures.ts';
+import type { DeadLetterReason, Failure, HandoverDecision } from '../core/failures.ts';
 import type { Millis, StageName } from '../core/ids.ts';
 import type { Continuation, TaskEvent, TaskRecord } from '../core/records.ts';
 import type { EventDetails, PipelineEventType } from './event-types.ts';
@@ -62,6 +62,15 @@ export function factsOfRecord(record: TaskRecord): readonly RecordFact[] {
       return [fact('io.cabinet.task.redriven', () => ({ origin: event.origin })), ...factsOfArrival(to)];
     case 'outcome.resolved':
       return factsOfResolution(event, to);
+    case 'stage.released': {
+      const { attempt, decision } = event;
+      return [
+        fact('io.cabinet.stage.released', () => ({ stage: event.stage, attempt, decision: decision.kind })),
+        ...factsOfCutOff(event, decision, to),
+      ];
+    }
+    case 'stage.cleared':
+      return [fact('io.cabinet.stage.cleared', () => ({ stage: event.stage, attempt: event.attempt }))];
     case 'owner.changed':
       return factsOfInterruption(event, to);
     case 'task.quarantined':
@@ -162,15 +171,22 @@ function factsOfResolution(event: Extract<TaskEvent, { type: 'outcome.resolved' 
 function factsOfInterruption(event: Extract<TaskEvent, { type: 'owner.changed' }>, to: string): readonly RecordFact[] {
   const { stage, attempt, decision } = event;
   const interrupted = fact('io.cabinet.stage.interrupted', () => ({ stage, attempt, decision: decision.kind }));
+  if (decision.kind !== 'deadLetter') return [interrupted, ...factsOfCutOff(event, decision, to)];
+  return [interrupted, deadLettered({ stage, reason: decision.reason, failure: decision.failure })];
+}
+
+function factsOfCutOff(
+  { stage, attempt }: { readonly stage: StageName; readonly attempt: number },
+  decision: HandoverDecision,
+  to: string,
+): readonly RecordFact[] {
   switch (decision.kind) {
     case 'rerun':
-      return [interrupted, ...factsOfArrival(to)];
+      return factsOfArrival(to);
     case 'lookup':
-      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'driver' }))];
+      return [fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'driver' }))];
     case 'park':
-      return [interrupted, fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'operator' }))];
-    case 'deadLetter':
-      return [interrupted, deadLettered({ stage, reason: decision.reason, failure: decision.failure })];
+      return [fact('io.cabinet.stage.outcome-unknown', () => ({ stage, attempt, askedOf: 'operator' }))];
     default:
       return unreachable(decision);
   }

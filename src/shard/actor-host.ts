@@ -326,7 +326,8 @@ export class ActorHost {
       'a straggler was dropped',
     );
     if (message.type === 'checkpoint.reached') this.#deps.stages.checkpointSettled(taskId, message.name, false);
-    if (message.type === 'slot.granted' && definition !== null) this.#deps.stages.returnSlot(definition, message.stage);
+    if (message.type === 'slot.granted' && definition !== null)
+      this.#deps.stages.returnSlot(taskId, definition, message.stage);
   }
 
   /**
@@ -360,7 +361,7 @@ export class ActorHost {
       };
       this.#decide(actor, { type: 'actor.quarantine', failure }, null);
       if (message.type === 'slot.granted') {
-        this.#deps.stages.returnSlot(this.#definitionOf(actor.state), message.stage);
+        this.#deps.stages.returnSlot(actor.taskId, this.#definitionOf(actor.state), message.stage);
       }
     } else if (respond === null) {
       this.#decide(actor, message, null);

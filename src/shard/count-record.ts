@@ -15,6 +15,12 @@ export function countRecord(metrics: ShardMetrics, record: TaskRecord, state: Ta
         metrics.retries.add(1, { pipeline, stage: event.stage, class: event.failure.class });
       }
       break;
+    case 'stage.released':
+      metrics.handovers.add(1, { pipeline, stage: event.stage, decision: event.decision.kind });
+      break;
+    case 'stage.cleared':
+      metrics.suspectsCleared.add(1, { pipeline, stage: event.stage });
+      break;
     case 'owner.changed':
       metrics.interruptions.add(1, {
         pipeline,

@@ -16,6 +16,9 @@ export class ShardMetrics {
   readonly deadLetters: Counter;
   readonly retries: Counter;
   readonly interruptions: Counter;
+  readonly handovers: Counter;
+  readonly suspectsCleared: Counter;
+  readonly suspectStarts: Counter;
   readonly abandonedDrivers: Counter;
   readonly actorRestarts: Counter;
   readonly quarantines: Counter;
@@ -25,6 +28,7 @@ export class ShardMetrics {
   readonly recoveredTasks: Counter;
   readonly runningStages: Gauge;
   readonly queuedStages: Gauge;
+  readonly suspectsWaiting: Gauge;
   readonly stageSeconds: Histogram;
   readonly stageQueueSeconds: Histogram;
   readonly recoverySeconds: Histogram;
@@ -54,6 +58,9 @@ export class ShardMetrics {
     this.deadLetters = metrics.counter(catalog.deadLetters);
     this.retries = metrics.counter(catalog.retries);
     this.interruptions = metrics.counter(catalog.interruptions);
+    this.handovers = metrics.counter(catalog.handovers);
+    this.suspectStarts = metrics.counter(catalog.suspectStarts);
+    this.suspectsCleared = metrics.counter(catalog.suspectsCleared);
     this.abandonedDrivers = metrics.counter(catalog.abandonedDrivers);
     this.actorRestarts = metrics.counter(catalog.actorRestarts);
     this.quarantines = metrics.counter(catalog.quarantines);
@@ -63,6 +70,7 @@ export class ShardMetrics {
     this.recoveredTasks = metrics.counter(catalog.recoveredTasks);
     this.runningStages = metrics.gauge(catalog.runningStages);
     this.queuedStages = metrics.gauge(catalog.queuedStages);
+    this.suspectsWaiting = metrics.gauge(catalog.suspectsWaiting);
     this.stageSeconds = metrics.histogram(catalog.stageSeconds);
     this.stageQueueSeconds = metrics.histogram(catalog.stageQueueSeconds);
     this.recoverySeconds = metrics.histogram(catalog.recoverySeconds);

@@ -93,6 +93,7 @@ export class Shard {
     );
     this.#stages = new StageHost(
       {
+        config,
         runner: deps.runner,
         slots: deps.slots,
         metrics,
@@ -199,15 +200,15 @@ export class Shard {
   }
 
   /**
-   * Hands the shard over in good order: no new command, no new stage; running drivers get the grace to finish, the rest is aborted;
-   * what they brought is committed, and the snapshots are written.
+   * Hands the shard over in good order: no new command, no new stage; running drivers get the grace to finish, the rest is aborted,
+   * and the stages whose drivers have stopped are released; all that is committed, and the snapshots are written.
    */
   async drain(graceMs: number): Promise<void> {
     if (this.#phase !== 'serving') return;
     this.#phase = 'draining';
     this.#stages.drain();
     const reason = new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} is handed over`);
-    const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.close(reason));
+    const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.releaseAll(reason));
     // A start that is decided runs when its commit is known, and is waited for as every other.
     await this.#committed(Math.max(graceMs, commitGraceMs));
     await this.#stages.quiet();
@@ -220,7 +221,7 @@ export class Shard {
 
   /** Ends the grace of a drain that has begun: running drivers are aborted now. */
   abortStages(reason: Error): void {
-    if (this.#phase === 'draining') this.#stages.close(reason);
+    if (this.#phase === 'draining') this.#stages.releaseAll(reason);
   }
 
   /** Stops at once: drops what is uncommitted, aborts drivers, answers who waits. Safe at any moment and more than once. */

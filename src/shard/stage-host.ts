@@ -2,7 +2,9 @@ import type { ActorMessage } from '../actors/messages.ts';
 import type { Effect } from '../actors/effects.ts';
 import { runLookup } from '../actors/lookup-run.ts';
 import { StageRun, type StageJob, type StageRunnerDeps } from '../actors/stage-runner.ts';
+import { probationOf } from '../actors/suspicion.ts';
 import type { TaskState } from '../actors/task-state.ts';
+import type { EngineConfig } from '../core/config.ts';
 import { asError, assert, EngineError, unreachable } from '../core/errors.ts';
 import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
@@ -12,6 +14,7 @@ import { TimerHeap } from './timer-heap.ts';
 
 /** What {@link StageHost} asks of the outside. */
 export interface StageHostDeps {
+  readonly config: Pick<EngineConfig, 'maxInterruptions' | 'suspectAfterInterruptions'>;
   readonly runner: StageRunnerDeps;
   readonly slots: StageSlots;
   readonly metrics: ShardMetrics;
@@ -34,12 +37,19 @@ export class StageHost {
   readonly #runs = new Map<TaskId, StageRun>();
   readonly #lookups = new Map<TaskId, AbortController>();
   /** Committed starts that wait until the driver before them has stopped. */
-  readonly #startsAfter = new Map<TaskId, { readonly stage: StageName; readonly begin: () => void }>();
+  readonly #startsAfter = new Map<
+    TaskId,
+    { readonly stage: StageName; readonly begin: () => void; readonly release: () => void }
+  >();
   readonly #waiters = new Map<TaskId, SlotWaiter>();
   readonly #timers: TimerHeap;
   /** Slots by key that are taken for stages whose driver does not run yet: their grant or their start is on its way. */
   readonly #reserved = new Map<string, Slot[]>();
+  /** The same for suspects, by task: the probation belongs to the stage that it was given to. */
+  readonly #reservedForSuspects = new Map<TaskId, Slot>();
   #draining = false;
+  /** Why drivers are aborted while their last words are still heard; null before. */
+  #handoverReason: Error | null = null;
   #closed = false;
   #onQuiet: (() => void)[] = [];
 
@@ -82,9 +92,9 @@ export class StageHost {
   }
 
   /** Gives a granted slot back: its stage is not queued any more. */
-  returnSlot(definition: PipelineDefinition, stage: StageName): void {
+  returnSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
     if (this.#closed) return;
-    this.#deps.slots.release(this.#useReserved(slotKey(definition, stage)), 'unknown');
+    this.#deps.slots.release(this.#useReserved(taskId, slotKey(definition, stage)), 'unknown');
     this.#grantSoon();
   }
 
@@ -98,12 +108,12 @@ export class StageHost {
       case 'stage.abort': {
         const waiting = this.#startsAfter.get(taskId);
         this.#startsAfter.delete(taskId);
-        if (waiting !== undefined) this.returnSlot(definition, waiting.stage);
+        if (waiting !== undefined) this.returnSlot(taskId, definition, waiting.stage);
         this.#runs.get(taskId)?.abort(new EngineError('CANCELED', `task ${taskId} was canceled`));
         return;
       }
       case 'slot.await':
-        return this.#awaitSlot(taskId, definition, effect.stage);
+        return this.#awaitSlot(state, definition, effect.stage);
       case 'slot.leave': {
         const waiter = this.#waiters.get(taskId);
         if (waiter !== undefined) this.#deps.slots.leave(waiter);
@@ -141,6 +151,19 @@ export class StageHost {
     this.#timers.close();
   }
 
+  /**
+   * Aborts what runs because the shard is handed over. A driver that stops says so with a `stage.released`, for the record; one
+   * that does not stop in time says nothing, and its stage is found running by the next owner.
+   */
+  releaseAll(reason: Error): void {
+    if (this.#closed || this.#handoverReason !== null) return;
+    this.drain();
+    this.#handoverReason = reason;
+    for (const { release } of this.#startsAfter.values()) release();
+    this.#startsAfter.clear();
+    for (const run of this.#runs.values()) run.release(reason);
+  }
+
   /** Resolves when no driver of this shard runs. */
   quiet(): Promise<void> {
     if (this.#runs.size === 0) return Promise.resolve();
@@ -154,6 +177,8 @@ export class StageHost {
     this.#closed = true;
     for (const slot of [...this.#reserved.values()].flat()) this.#deps.slots.release(slot, 'unknown');
     this.#reserved.clear();
+    for (const slot of this.#reservedForSuspects.values()) this.#deps.slots.release(slot, 'unknown');
+    this.#reservedForSuspects.clear();
     this.#startsAfter.clear();
     this.#grantSoon();
     for (const run of this.#runs.values()) run.abort(reason);
@@ -171,12 +196,19 @@ export class StageHost {
     const { taskId } = state;
     const { metrics, slots, deliver, runner, leaseIsGood, onUnsafe } = this.#deps;
     if (!leaseIsGood()) return onUnsafe();
+    const release = (): void => {
+      this.returnSlot(taskId, definition, stage);
+      deliver(taskId, { type: 'stage.released', stage, attempt, untouched: true });
+    };
+    // Its start was on its way to the journal when the grace ran out.
+    if (this.#handoverReason !== null) return release();
     // An aborted driver of this task may still be stopping: two attempts never run beside each other (R-LOCK-1).
     if (this.#runs.has(taskId)) {
-      this.#startsAfter.set(taskId, { stage, begin: () => this.#start(state, definition, stage, attempt, sequence) });
+      const begin = (): void => this.#start(state, definition, stage, attempt, sequence);
+      this.#startsAfter.set(taskId, { stage, begin, release });
       return;
     }
-    const slot = this.#useReserved(slotKey(definition, stage));
+    const slot = this.#useReserved(taskId, slotKey(definition, stage));
     const startedMs = runner.clock.monotonicMs();
     const run = StageRun.start(this.#jobOf(state, definition, stage, attempt, sequence), runner, {
       onOutcome: (message) => {
@@ -198,21 +230,29 @@ export class StageHost {
         for (const wake of this.#onQuiet.splice(0)) wake();
       },
     });
-    if (!run.isEnded) this.#runs.set(taskId, run);
+    if (run.isEnded) return;
+    this.#runs.set(taskId, run);
+    if (slot.probation !== null) metrics.suspectStarts.add(1, { pipeline: definition.name, stage });
+    slots.startProbation(slot, () => {
+      if (!this.#closed) deliver(taskId, { type: 'probation.passed', stage, attempt });
+    });
   }
 
-  #awaitSlot(taskId: TaskId, definition: PipelineDefinition, stage: StageName): void {
+  #awaitSlot({ taskId, machine }: TaskState, definition: PipelineDefinition, stage: StageName): void {
     if (this.#draining) return;
     const { metrics, runner } = this.#deps;
     const sinceMs = runner.clock.monotonicMs();
+    const probation = probationOf(machine.control, this.#deps.config);
     const waiter: SlotWaiter = {
       spec: definition.stage(stage),
       key: slotKey(definition, stage),
+      probation,
       onGranted: (slot) => {
         this.#waiters.delete(taskId);
         const waitedMs = runner.clock.monotonicMs() - sinceMs;
         metrics.stageQueueSeconds.observe(waitedMs / 1_000, { pipeline: definition.name, stage });
-        this.#reserve(slot);
+        if (probation === null) this.#reserve(slot);
+        else this.#reservedForSuspects.set(taskId, slot);
         this.#showSlots();
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });
       },
@@ -230,6 +270,7 @@ export class StageHost {
     sequence: Sequence,
   ): void {
     const { taskId } = state;
+    if (this.#draining) return; // The next owner asks.
     const controller = new AbortController();
     this.#lookups.get(taskId)?.abort(new Error('asked again'));
     this.#lookups.set(taskId, controller);
@@ -271,8 +312,10 @@ export class StageHost {
   }
 
   /** A reserved slot, which is used or given back now. Those of one key are alike: which task it was taken for does not matter. */
-  #useReserved(key: string): Slot {
-    const slot = this.#reserved.get(key)?.shift();
+  #useReserved(taskId: TaskId, key: string): Slot {
+    const ofSuspect = this.#reservedForSuspects.get(taskId);
+    this.#reservedForSuspects.delete(taskId);
+    const slot = ofSuspect ?? this.#reserved.get(key)?.shift();
     assert(slot !== undefined, () => `shard ${this.#shard}: no slot is reserved for ${key}`);
     return slot;
   }
@@ -288,6 +331,7 @@ export class StageHost {
     const { slots, metrics } = this.#deps;
     metrics.runningStages.set(slots.running);
     metrics.queuedStages.set(slots.waiting);
+    metrics.suspectsWaiting.set(slots.suspectsWaiting);
   }
 }
 

@@ -76,9 +76,10 @@ describe('a node that is told to stop', () => {
     await submitted;
     await world.untilAllEnd(client);
     const report = await world.expectAllDone();
-    const interrupted = report.records.filter(({ event }) => event.type === 'owner.changed');
-    expect(interrupted).toHaveLength(1);
-    expect(interrupted[0]?.task).toMatch(/^slow-/);
+    const released = report.records.filter(({ event }) => event.type === 'stage.released');
+    expect(released).toHaveLength(1);
+    expect(released[0]?.task).toMatch(/^slow-/);
+    expect(report.records.filter(({ event }) => event.type === 'owner.changed')).toEqual([]);
   });
 
   it('R-FAIL-1: it stops in bounded time when its NATS server is gone, and the next start loses nothing', async () => {

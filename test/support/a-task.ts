@@ -107,6 +107,17 @@ export const a = {
     attempt,
     answer: kind === 'done' ? { kind, ...wayAfter(stage) } : { kind },
   }),
+  release: (stage: string, attempt = 1, untouched = false): ActorMessage => ({
+    type: 'stage.released',
+    stage: stageOf(stage),
+    attempt,
+    untouched,
+  }),
+  probation: (stage: string, attempt = 1): ActorMessage => ({
+    type: 'probation.passed',
+    stage: stageOf(stage),
+    attempt,
+  }),
   ownerChange: (): ActorMessage => ({ type: 'owner.changed' }),
   quarantine: (): ActorMessage => ({ type: 'actor.quarantine', failure: aFailure({ class: 'poison' }) }),
 };
@@ -127,6 +138,8 @@ export function wayAfter(stage: string): { output: { json: JsonValue }; next: St
 /** What a test may set of a decision's context. */
 export type ContextFields = Partial<Pick<DecideContext, 'now' | 'epoch' | 'mayStart'>> & {
   readonly maxInterruptions?: number;
+  readonly suspectAfterInterruptions?: number;
+  readonly maxHandovers?: number;
   readonly dedupWindowSize?: number;
 };
 
@@ -145,14 +158,20 @@ export class TaskInTest {
 
   /** What `decide` says, without taking it over. */
   decide(message: ActorMessage, fields: ContextFields = {}): Decision {
-    const { maxInterruptions = 3, dedupWindowSize = 32, ...rest } = fields;
+    const {
+      maxInterruptions = 3,
+      suspectAfterInterruptions = 2,
+      maxHandovers = 5,
+      dedupWindowSize = 32,
+      ...rest
+    } = fields;
     return decide(this.state, message, {
       taskId: 't-1' as TaskId,
       now: this.now,
       epoch: 1 as Epoch,
       definition: listingPipeline,
       mayStart: () => true,
-      config: { maxInterruptions, dedupWindowSize },
+      config: { maxInterruptions, suspectAfterInterruptions, maxHandovers, dedupWindowSize },
       ...rest,
     });
   }

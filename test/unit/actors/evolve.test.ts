@@ -50,6 +50,8 @@ function messagesFor(task: TaskInTest, serial: number): ActorMessage[] {
     a.lookup(stage, 'notDone', attempt),
     a.lookup(stage, 'unknown', attempt),
     a.ownerChange(),
+    a.release(stage, attempt),
+    a.probation(stage, attempt),
     ...(serial % 5 === 4 ? [a.cancel(id('cancel')), a.quarantine()] : []),
   ];
 }

@@ -27,7 +27,12 @@ describe('a record', () => {
       { type: 'stage.completed', stage: 'parse', attempt: 1, skipped: [{ stage: 'photos', reason: 'none' }] },
       'parse attempt 1, skips photos (none)',
     ],
-    [{ type: 'owner.changed', epoch: 4, decision: { kind: 'rerun' } }, 'epoch 4: rerun'],
+    [{ type: 'owner.changed', epoch: 4, decision: { kind: 'rerun' } }, 'owner lost, epoch 4: rerun'],
+    [
+      { type: 'stage.released', stage: 'parse', attempt: 2, decision: { kind: 'park' } },
+      'parse attempt 2, handed over: park',
+    ],
+    [{ type: 'stage.cleared', stage: 'parse', attempt: 3 }, 'parse attempt 3, probation passed'],
     [{ type: 'something.newer' }, ''],
   ])('%# says what happened', (event, text) => {
     expect(describeRecord(event as unknown as TaskEvent)).toBe(text);

@@ -44,6 +44,8 @@ const events: readonly TaskEvent[] = [
   },
   { type: 'outcome.resolved', ...attempt, by: 'lookup', resolution: { kind: 'failed', failure } },
   { type: 'outcome.resolved', ...attempt, by: 'lookup', resolution: { kind: 'notDone' } },
+  { type: 'stage.released', ...attempt, decision: { kind: 'lookup' } },
+  { type: 'stage.cleared', ...attempt },
   { type: 'owner.changed', ...attempt, epoch: 7 as Epoch, decision: { kind: 'park' } },
   {
     type: 'owner.changed',

@@ -3,7 +3,7 @@ import type { Continuation, TaskEvent } from '../../../src/core/records.ts';
 import type { StageName } from '../../../src/core/ids.ts';
 import { definePipeline } from '../../../src/pipeline/define-pipeline.ts';
 import type { MachineEvent } from '../../../src/pipeline/guards.ts';
-import type { StageControl } from '../../../src/pipeline/control.ts';
+import { initialControl, type StageControl } from '../../../src/pipeline/control.ts';
 
 /** Five stages, two of which may be skipped, one that is at most once. */
 export const cardPipeline = definePipeline({
@@ -59,7 +59,7 @@ export function onTo(next: string | null, options: { start?: boolean; skipped?: 
 
 /** A control of a stage that was entered at 1,000. */
 export function aControl(fields: Partial<StageControl> = {}): StageControl {
-  return { attempt: 0, attemptBase: 0, interruptions: 0, enteredAt: 1_000, dueAt: null, pausing: false, ...fields };
+  return { ...initialControl, enteredAt: 1_000, ...fields };
 }
 
 const origin = { commandId: 'command-1' } as never;
@@ -138,6 +138,13 @@ export const an = {
     epoch: 2 as never,
     decision: kind === 'deadLetter' ? { kind, reason: 'interruptedTooOften', failure } : { kind },
   }),
+  release: (stage: string, attempt: number, kind: 'rerun' | 'lookup' | 'park'): TaskEvent => ({
+    type: 'stage.released',
+    stage: named(stage),
+    attempt,
+    decision: { kind },
+  }),
+  clearance: (stage: string, attempt: number): TaskEvent => ({ type: 'stage.cleared', stage: named(stage), attempt }),
   quarantine: (): TaskEvent => ({ type: 'task.quarantined', failure }),
 };
 

@@ -1,4 +1,4 @@
-import { maximumInterruptions, type MachineEvent } from '../../../src/pipeline/guards.ts';
+import { maximumHandovers, maximumInterruptions, type MachineEvent } from '../../../src/pipeline/guards.ts';
 import type { StageControl } from '../../../src/pipeline/control.ts';
 import { aControl, an, at, cardPipeline, onTo } from './card-pipeline.ts';
 
@@ -22,6 +22,8 @@ export const allEvents: readonly MachineEvent[] = [
       an.checkpoint(stage, attempt),
       an.retry(stage, attempt),
       an.giveUp(stage, attempt),
+      an.clearance(stage, attempt),
+      ...(['rerun', 'lookup', 'park'] as const).map((kind) => an.release(stage, attempt, kind)),
       an.due(stage, attempt, true),
       an.due(stage, attempt, false),
       ...(['notDone', 'unknown', 'failed'] as const).map((kind) => an.resolve(stage, attempt, kind)),
@@ -51,6 +53,8 @@ export const allControls: readonly StageControl[] = [
     aControl({ attempt: 2, pausing, interruptions: 1 }),
     aControl({ attempt: 2, pausing, attemptBase: 1, dueAt: eventInstant + 1 }),
     aControl({ attempt: 2, pausing, dueAt: eventInstant }),
+    aControl({ attempt: 2, pausing, interruptions: 1, clearances: 1 }),
     aControl({ attempt: maximumInterruptions + 1, pausing, interruptions: maximumInterruptions }),
+    aControl({ attempt: 2, pausing, handovers: maximumHandovers }),
   ]),
 ];

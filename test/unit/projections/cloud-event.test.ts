@@ -34,6 +34,8 @@ describe('the events of a record', () => {
         "io.cabinet.stage.failed",
         "io.cabinet.stage.retry-scheduled",
         "io.cabinet.stage.interrupted",
+        "io.cabinet.stage.released",
+        "io.cabinet.stage.cleared",
         "io.cabinet.stage.outcome-unknown",
         "io.cabinet.stage.outcome-resolved",
         "io.cabinet.task.paused",
@@ -208,6 +210,22 @@ describe('the events of a record', () => {
       ['stage.interrupted', 'task.dead-lettered'],
     ],
     [
+      { type: 'stage.released', stage: parse, attempt: 1, decision: { kind: 'rerun' } },
+      'parse.queued',
+      ['stage.released', 'stage.queued'],
+    ],
+    [
+      { type: 'stage.released', stage: parse, attempt: 1, decision: { kind: 'lookup' } },
+      'parse.unknown',
+      ['stage.released', 'stage.outcome-unknown'],
+    ],
+    [
+      { type: 'stage.released', stage: parse, attempt: 1, decision: { kind: 'park' } },
+      'parse.unknown',
+      ['stage.released', 'stage.outcome-unknown'],
+    ],
+    [{ type: 'stage.cleared', stage: parse, attempt: 1 }, 'parse.running', ['stage.cleared']],
+    [
       { type: 'outcome.resolved', stage: parse, attempt: 1, by: 'lookup', resolution: { kind: 'notDone' } },
       'parse.queued',
       ['stage.outcome-resolved', 'stage.queued'],
@@ -356,6 +374,8 @@ function everyRecord(): TaskRecord[] {
       { type: 'owner.changed', stage: parse, attempt: 1, epoch: 2 as Epoch, decision: { kind: 'rerun' } },
       'parse.queued',
     ],
+    [{ type: 'stage.released', stage: parse, attempt: 1, decision: { kind: 'rerun' } }, 'parse.queued'],
+    [{ type: 'stage.cleared', stage: parse, attempt: 1 }, 'parse.running'],
     [{ type: 'task.quarantined', failure }, 'deadLettered.parse'],
   ];
   return events.map(([event, to], index) => aRecord('t-1', index + 1, event, to));

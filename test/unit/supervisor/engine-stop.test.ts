@@ -61,7 +61,7 @@ describe('a stop', () => {
     expect(drivers.started).toEqual(['a/parse/1', 'a/publish/1']);
   });
 
-  it('aborts a driver that runs on when the grace is over; its stage is interrupted and runs again with the next owner', async () => {
+  it('R-CORE-3: aborts a driver that runs on when the grace is over; its stage is released and goes on with the next owner', async () => {
     const { world, drivers, stop } = await serving();
     await world.answer(world.submit('a'));
     const progress = stop(10_000);
@@ -72,7 +72,7 @@ describe('a stop', () => {
     expect(progress.isOver).toBe(true);
     await world.test.run(world.engine('node-2').start());
     expect(await world.answer(world.get('a'))).toMatchObject({
-      task: { state: 'parse.running', attempt: 2, stages: [{ interruptions: 1 }] },
+      task: { state: 'parse.running', attempt: 2, stages: [{ interruptions: 0, handovers: 1 }] },
     });
   });
 
@@ -162,7 +162,7 @@ describe('a stop', () => {
     await world.test.run(engine.stop({ graceMs: 0 }));
     await world.test.run(world.engine('node-2').start());
     const recovered = world.test.logger.lines.filter(({ message }) => message === 'the shard is recovered').at(-1);
-    expect(recovered?.fields).toMatchObject({ live: 3, interrupted: 3, replayedRecords: 0 });
+    expect(recovered?.fields).toMatchObject({ live: 3, interrupted: 0, replayedRecords: 0 });
   });
 });
 
