@@ -129,7 +129,7 @@ describe('fetching nats-server by apt', () => {
     );
     await writeScript('tools/apt-get', [
       'for argument in "$@"; do',
-      '  case "$argument" in Dir::Etc::sourceparts=*) sources=${argument#*=}/nats.sources;; esac',
+      '  case "$argument" in Dir::Etc::sourceparts=*) sources=${argument#*=}/package.sources;; esac',
       '  action=$argument',
       '  [ "$argument" = download ] && break',
       'done',
