@@ -227,7 +227,8 @@ export class GroupCommit {
         expectedLast: identity.expectedLast,
         messageId,
       });
-      if (this.#closed) return { kind: 'fenced', epoch: this.#epoch };
+      // What became of a refused append is counted even when the shard was dropped meanwhile: a zombie must leave a trace.
+      if (this.#closed && outcome.kind !== 'conflict') return { kind: 'fenced', epoch: this.#epoch };
       switch (outcome.kind) {
         case 'committed':
           if (wasUnknown) metrics.unknownResolved('committed');
@@ -235,13 +236,13 @@ export class GroupCommit {
         case 'conflict': {
           metrics.conflicts.add();
           const resolution = await this.#resolveConflict(identity);
+          if (resolution.kind === 'fenced') metrics.fencedAppends.add();
           if (this.#closed) return { kind: 'fenced', epoch: this.#epoch };
           if (resolution.kind === 'committed') {
             metrics.unknownResolved('committed');
             return this.#advance(resolution.sequence);
           }
           if (resolution.kind === 'fenced') {
-            metrics.fencedAppends.add();
             if (wasUnknown) metrics.unknownResolved('absent');
             return resolution;
           }
@@ -307,7 +308,8 @@ export class GroupCommit {
         return resolveConflict(identity, await this.#deps.journal.readLast(this.#shard));
       } catch (thrown) {
         const error = asError(thrown);
-        if (this.#closed) return { kind: 'fenced', epoch: this.#epoch };
+        // Nobody waits for it any more, and what it was is not known.
+        if (this.#closed) return { kind: 'again' };
         if (!(error instanceof EngineError) || !error.retryable) return { kind: 'broken', detail: error.message };
         this.#noteStall(error.code, error.message);
         await this.#pause(waitMs);

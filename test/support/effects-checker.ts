@@ -2,6 +2,9 @@ import type { TaskState } from '../../src/actors/task-state.ts';
 import type { JournalReport, StageStart } from './journal-checker.ts';
 import { Ledger, type Execution } from './ledger.ts';
 
+/** What a {@link Ledger} has recorded, wherever it runs. */
+export type LedgerFacts = Pick<Ledger, 'executions' | 'duplicates' | 'appliedCount'>;
+
 /**
  * Compares what was done to the world with what the journal says: each broken rule in one line, none when all hold.
  *
@@ -9,7 +12,7 @@ import { Ledger, type Execution } from './ledger.ts';
  * - every effect has the key of its stage, the same on all attempts, and the fence of a start that stands in the journal
  * - no attempt asked twice, none after a newer one was heard, and none again for a committed checkpoint
  */
-export function checkEffects(ledger: Ledger, report: JournalReport, namespace: string): readonly string[] {
+export function checkEffects(ledger: LedgerFacts, report: JournalReport, namespace: string): readonly string[] {
   const starts = new Map(report.starts.map((start) => [`${start.task}/${start.stage}/${start.attempt}`, start]));
   return [
     ...ledger.duplicates.map((key) => `${key} was applied ${ledger.appliedCount(key)} times`),
@@ -62,7 +65,7 @@ function checkCheckpoints(
     .map(({ key, attempt }) => `${key}: attempt ${attempt} did a committed checkpoint again`);
 }
 
-function checkOutputs({ taskId, outputs }: TaskState, ledger: Ledger, namespace: string): readonly string[] {
+function checkOutputs({ taskId, outputs }: TaskState, ledger: LedgerFacts, namespace: string): readonly string[] {
   return Object.entries(outputs).flatMap(([stage, payload]) => {
     const key = `${namespace}:${taskId}:${stage}`;
     const value =

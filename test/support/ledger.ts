@@ -27,7 +27,7 @@ interface Interrupt {
   /** Requests still to come. */
   left: number;
   readonly phase: InterruptPhase;
-  readonly action: () => Promise<void>;
+  readonly action: (request: EffectRequest) => Promise<void>;
 }
 
 /**
@@ -57,6 +57,8 @@ export class Ledger {
         response.destroy(error instanceof Error ? error : new Error(String(error)));
       });
     });
+    // A client that was frozen must not find its idle connection closed: a broken one leaves the effect in doubt.
+    server.keepAliveTimeout = 0;
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const ledger = new Ledger(server);
@@ -87,9 +89,9 @@ export class Ledger {
    * Runs `action` in the middle of the effect that is the `count`-th from now; that effect goes on when the action is over, so
    * that a killed process leaves one of unknown outcome behind. Resolves after the action.
    */
-  interrupt(count: number, phase: InterruptPhase, action: () => Promise<void>): Promise<void> {
+  interrupt(count: number, phase: InterruptPhase, action: (request: EffectRequest) => Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#interrupt = { left: count, phase, action: () => action().then(resolve, reject) };
+      this.#interrupt = { left: count, phase, action: (request) => action(request).then(resolve, reject) };
     });
   }
 
@@ -107,10 +109,10 @@ export class Ledger {
     this.#inHand.set(body.key, (this.#inHand.get(body.key) ?? 0) + 1);
     try {
       const interrupt = this.#dueInterrupt();
-      if (interrupt?.phase === 'received') await interrupt.action();
+      if (interrupt?.phase === 'received') await interrupt.action(body);
       const result = this.#execute(body);
       this.executions.push({ ...body, result });
-      if (interrupt?.phase === 'applied') await interrupt.action();
+      if (interrupt?.phase === 'applied') await interrupt.action(body);
       if (result === 'fenced') answer(response, 409, { error: `a newer fence than ${JSON.stringify(body.fence)}` });
       else answer(response, 200, Ledger.outputOf(body.key));
     } finally {
