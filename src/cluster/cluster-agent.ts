@@ -26,8 +26,8 @@ export interface AgentHost {
   readonly acquire: (planned: PlannedAcquire, up: readonly MemberIdentity[]) => Promise<boolean>;
   /** Hands a shard over, or gives a lock back that is held and not served. Never rejects. */
   readonly release: (planned: PlannedRelease) => Promise<void>;
-  /** A look has succeeded: what it saw of the operators' orders, for the node to say in its lease. */
-  readonly looked: (orders: ClusterOrders) => void;
+  /** A look has succeeded: what it saw of orders, for the node to say in its lease, and of locks, which may show newer owners. */
+  readonly looked: (orders: ClusterOrders, locks: readonly ShardLock[]) => void;
 }
 
 /** This node's own lease, as it knows it at first hand. */
@@ -250,7 +250,7 @@ export class ClusterAgent {
     this.#picture = { desired, locks, members: this.#view.members, down: this.#peers.down, pins };
     const owners = new Map(locks.map((lock) => [lock.shard, lock]));
     this.#released.keep([...desired.keys()].filter((shard) => owners.get(shard)?.owner === null));
-    this.#deps.host.looked(orders);
+    this.#deps.host.looked(orders, locks);
     return true;
   }
 

@@ -117,7 +117,10 @@ export class Engine {
         resting: () => this.#shards.resting,
         acquire: (planned, up) => this.#shards.acquire(planned, up),
         release: (planned) => this.#shards.release(planned),
-        looked: (orders) => this.#looked(orders),
+        looked: (orders, locks) => {
+          this.#shards.dropSuperseded(locks);
+          this.#follow(orders);
+        },
       },
     });
     this.#link = new ClusterLink({
@@ -159,6 +162,8 @@ export class Engine {
   async start(): Promise<void> {
     await this.#checkFixed();
     this.#tellLife();
+    // Before the first word of the lease: nobody shall give shards to a node that is drained.
+    this.#lease.word(orderFlags(await this.#orders.open(), this.#deps.nodeId));
     // Peers ask as soon as they see the lease.
     await this.#link.start();
     try {
@@ -230,7 +235,7 @@ export class Engine {
   }
 
   /** Follows the operators' orders: what the lease says of this node is what they want of it. A stop drains, whatever they say. */
-  #looked(orders: ClusterOrders): void {
+  #follow(orders: ClusterOrders): void {
     this.#metrics.shardsFailing.set(this.#failing.length);
     if (this.#phase !== 'running') return;
     const flags = orderFlags(orders, this.#deps.nodeId);

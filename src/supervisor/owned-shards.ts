@@ -5,6 +5,7 @@ import { asError, EngineError } from '../core/errors.ts';
 import type { ShardId } from '../core/ids.ts';
 import type { BusService } from '../ports/bus.ts';
 import type { TimerHandle } from '../ports/clock.ts';
+import type { ShardLock } from '../ports/leases.ts';
 import { ShardMetrics } from '../shard/shard-metrics.ts';
 import { Shard } from '../shard/shard.ts';
 import { PortBreakers } from '../shard/port-breakers.ts';
@@ -199,6 +200,21 @@ export class OwnedShards {
   #close(): void {
     this.#closed = true;
     for (const { rest } of this.#failing.values()) rest?.cancel();
+  }
+
+  /**
+   * Closes shards of which a lock shows a newer epoch: they are another's, though nothing was written here since that the journal
+   * could have refused. Epochs only grow, so an old list proves no less.
+   */
+  dropSuperseded(locks: readonly ShardLock[]): void {
+    for (const { shard: id, epoch, owner } of locks) {
+      const owned = this.#owned.get(id);
+      if (owned === undefined || epoch <= owned.taken.epoch) continue;
+      const by = owner?.nodeId ?? 'another node';
+      const error = new EngineError('OWNERSHIP_LOST', `shard ${id} was taken by ${by} at epoch ${epoch}`);
+      this.#lost(id, error);
+      void owned.shard.close(error);
+    }
   }
 
   async #open(shardId: ShardId, taken: TakenShard, self: MemberIdentity): Promise<void> {

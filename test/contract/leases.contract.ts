@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 
-import { noOrders, withNodeOrder, withPin, type ClusterOrders } from '../../src/core/cluster-orders.ts';
+import {
+  maximumOrderedNodes,
+  maximumPins,
+  noOrders,
+  withNodeOrder,
+  withPin,
+  type ClusterOrders,
+} from '../../src/core/cluster-orders.ts';
 import type { Epoch, NodeId, ShardId } from '../../src/core/ids.ts';
 import type { LeaseOutcome, LeaseStore, NodeLease, ShardLock } from '../../src/ports/leases.ts';
 import { expectEngineError, until } from '../support/nats-store-kit.ts';
@@ -249,6 +256,79 @@ export function leasesContract(name: string, open: () => Promise<LeaseHarness>):
       );
       expect((await store.readShard(1 as ShardId)).owner?.nodeId).toBe('n1');
       expect((await store.readShard(11 as ShardId)).owner?.nodeId).toBe('n11');
+    });
+  });
+
+  describe(`${name}: orders`, () => {
+    const drained = withPin(withNodeOrder(noOrders, 'a' as NodeId, 'draining'), 3 as ShardId, 'b' as NodeId);
+
+    it('there are none at first, at revision 0', async () => {
+      const { store } = await open();
+      expect(await store.readOrders()).toEqual({ orders: noOrders, revision: 0 });
+    });
+
+    it('are read as they were written, at once and on another node, also when all are taken back', async () => {
+      const { store, other } = await open();
+      const revision = heldRevision(await store.writeOrders(drained, 0));
+      expect(await other.readOrders()).toEqual({ orders: drained, revision });
+      const later = heldRevision(await other.writeOrders(noOrders, revision));
+      expect(later).toBeGreaterThan(revision);
+      expect(await store.readOrders()).toEqual({ orders: noOrders, revision: later });
+    });
+
+    it('are lost to whoever wrote first, and what that one wrote stays', async () => {
+      const { store, other } = await open();
+      const revision = heldRevision(await store.writeOrders(drained, 0));
+      const cordoned = withNodeOrder(noOrders, 'c' as NodeId, 'cordoned');
+      expect(await other.writeOrders(cordoned, 0)).toEqual({ kind: 'lost' });
+      expect(await other.writeOrders(cordoned, revision + 1_000)).toEqual({ kind: 'lost' });
+      expect(await other.readOrders()).toEqual({ orders: drained, revision });
+    });
+
+    it('that stand there already are held: an earlier try whose answer was lost', async () => {
+      const { store } = await open();
+      const revision = heldRevision(await store.writeOrders(drained, 0));
+      expect(await store.writeOrders(drained, 0)).toEqual({ kind: 'held', revision });
+    });
+
+    it('of many operators at one time: one wins each round, and after each has tried again all are kept', async () => {
+      const { store, other } = await open();
+      const give = async (index: number): Promise<void> => {
+        for (;;) {
+          const { orders, revision } = await (index % 2 === 0 ? store : other).readOrders();
+          const next = withNodeOrder(orders, `n${index}` as NodeId, 'cordoned');
+          if ((await store.writeOrders(next, revision)).kind === 'held') return;
+        }
+      };
+      await Promise.all([0, 1, 2, 3, 4].map((index) => give(index)));
+      const { orders } = await store.readOrders();
+      expect([...orders.nodes.keys()].toSorted()).toEqual(['n0', 'n1', 'n2', 'n3', 'n4']);
+    });
+
+    it('are no lock, and no lock is an order', async () => {
+      const { store } = await open();
+      await store.writeOrders(drained, 0);
+      await store.writeShard(lock('a', 1), 0);
+      await until(async () => (await store.listShards()).length > 0);
+      expect((await store.listShards()).map((found) => found.shard)).toEqual([shard]);
+      expect((await store.readOrders()).orders).toEqual(drained);
+    });
+
+    it('as many as may be are kept; INVALID_ARGUMENT: one node more is refused', async () => {
+      const { store } = await open();
+      const nodes = Array.from({ length: maximumOrderedNodes }, (_, index) => [
+        `n${index}`.padEnd(128, 'x'),
+        'draining',
+      ]);
+      const pins = Array.from({ length: maximumPins }, (_, index) => [index, 'p'.padEnd(128, 'x')]);
+      const most = { nodes: new Map(nodes as never), pins: new Map(pins as never) } as ClusterOrders;
+      const revision = heldRevision(await store.writeOrders(most, 0));
+      expect((await store.readOrders()).orders).toEqual(most);
+      const error = await expectEngineError(
+        store.writeOrders(withNodeOrder(most, 'more' as NodeId, 'draining'), revision),
+        'INVALID_ARGUMENT',
+      );
+      expect(error.message).toBe('orders for 1025 nodes are more than the 1024 that may be');
     });
   });
 

@@ -35,7 +35,12 @@ export class ClusterNode {
   readonly #clock: FreezableClock;
   readonly #world: ClusterWorld;
 
-  constructor(world: ClusterWorld, nodeId: string, pipelines?: readonly PipelineDefinition[]) {
+  constructor(
+    world: ClusterWorld,
+    nodeId: string,
+    pipelines?: readonly PipelineDefinition[],
+    config: Partial<EngineConfig> = {},
+  ) {
     const { test } = world;
     this.#world = world;
     this.nodeId = nodeId;
@@ -47,6 +52,7 @@ export class ClusterNode {
       return result;
     };
     const overrides: Partial<EngineDeps> = {
+      config: { ...test.config, ...config },
       clock: this.#clock,
       bus: this.#tapBus(test.bus),
       journal: tapJournal(test.journal, tap),
@@ -151,14 +157,22 @@ export class ClusterWorld {
     return this.test.clock.monotonicMs();
   }
 
-  /** Starts a process of a node. */
-  start(nodeId: string, pipelines?: readonly PipelineDefinition[]): Promise<ClusterNode> {
-    return this.test.run(this.begin(nodeId, pipelines));
+  /** Starts a process of a node. @param config - settings of its own, such as a capacity */
+  start(
+    nodeId: string,
+    pipelines?: readonly PipelineDefinition[],
+    config?: Partial<EngineConfig>,
+  ): Promise<ClusterNode> {
+    return this.test.run(this.begin(nodeId, pipelines, config));
   }
 
   /** As {@link start}, without letting virtual time pass for it. */
-  async begin(nodeId: string, pipelines?: readonly PipelineDefinition[]): Promise<ClusterNode> {
-    const node = new ClusterNode(this, nodeId, pipelines);
+  async begin(
+    nodeId: string,
+    pipelines?: readonly PipelineDefinition[],
+    config?: Partial<EngineConfig>,
+  ): Promise<ClusterNode> {
+    const node = new ClusterNode(this, nodeId, pipelines, config);
     this.nodes.push(node);
     await node.engine.start();
     return node;
