@@ -162,6 +162,32 @@ describe('a lease of which another process has the name', () => {
     expect(world.events).toEqual(['i-1 taken']);
   });
 
+  it('R-LOCK-2 I23: is given up although a list is old and shows this very process: the leader is asked', async () => {
+    const world = new World();
+    const older = await world.started('i-1');
+    const stale = await world.leases.listNodes();
+    await world.started('i-2');
+    world.leases.listNodes = () => Promise.resolve(stale);
+    await world.clock.advance(5_000);
+    expect(world.events).toEqual(['i-1 taken']);
+    expect(older.isGood).toBe(false);
+    await world.clock.advance(60_000);
+    expect((await world.leases.readNode(nodeOf('n-1')))?.incarnation).toBe('i-2');
+  });
+
+  it('R-LOCK-2: is taken anew when it ran out, although an old list shows another process', async () => {
+    const world = new World();
+    const keeper = await world.started('i-1');
+    const other = { nodeId: nodeOf('n-1'), incarnation: 'i-0', startedAt: 0, draining: false };
+    world.leases.listNodes = () => Promise.resolve([other]);
+    world.fault = () => 'unavailable';
+    await world.clock.advance(30_000);
+    world.fault = () => 'none';
+    await world.clock.advance(2_000);
+    expect(keeper.isGood).toBe(true);
+    expect(world.events).toEqual(['i-1 expired at 16000']);
+  });
+
   it('R-LOCK-2: is told at once when it is asked to confirm', async () => {
     const world = new World();
     const older = await world.started('i-1');
@@ -214,6 +240,16 @@ describe('a lease that goes on as another life', () => {
 });
 
 describe('what a lease says', () => {
+  it('can be put before its first word', async () => {
+    const world = new World();
+    const keeper = world.keeper();
+    keeper.word({ draining: true });
+    expect(world.renewals).toEqual([]);
+    await keeper.start();
+    expect(await world.leases.listNodes()).toMatchObject([{ draining: true }]);
+    expect(world.renewals).toEqual([0]);
+  });
+
   it('is told at once when it changes, and kept over renewals', async () => {
     const world = new World();
     const keeper = await world.started();

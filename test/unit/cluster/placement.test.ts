@@ -197,6 +197,148 @@ describe('placeShards', () => {
   });
 });
 
+describe('pins', () => {
+  /** A cluster, how many shards it has, and pins: some to nodes that are there, some to ones that are not. */
+  const pinned = fc
+    .tuple(weighted, shardCounts)
+    .chain(([cluster, shardCount]) =>
+      fc.tuple(
+        fc.constant(cluster),
+        fc.constant(shardCount),
+        fc.array(
+          fc.tuple(
+            fc.integer({ min: 0, max: shardCount + 2 }),
+            fc.oneof(
+              { weight: 5, arbitrary: fc.constantFrom(...cluster) },
+              { weight: 1, arbitrary: fc.constant(aMember('?')) },
+            ),
+          ),
+          { maxLength: Math.min(shardCount, 60) },
+        ),
+      ),
+    )
+    .map(([cluster, shardCount, list]) => ({
+      cluster,
+      shardCount,
+      pins: new Map(list.map(([shard, { nodeId }]) => [shard as ShardId, nodeId])),
+    }));
+
+  it('R-WRK-2: are honored when their nodes are there, leave no shard without an owner, and load the rest within its bounds', () => {
+    fc.assert(
+      fc.property(pinned, ({ cluster, shardCount, pins }) => {
+        const placement = placeShards({ members: cluster, shardCount, pins });
+        expect([...placement.keys()]).toEqual(Array.from({ length: shardCount }, (_, shard) => shard));
+        const names = new Set(cluster.map(({ nodeId }) => nodeId));
+        for (const [shard, nodeId] of pins) {
+          if (shard < shardCount && names.has(nodeId)) expect(placement.get(shard)).toBe(nodeId);
+        }
+        const loads = loadsOf(placement);
+        const bounds = loadBounds({ members: cluster, shardCount, pins });
+        for (const { nodeId } of cluster) {
+          const { least, most } = bounds.get(nodeId) ?? { least: Number.NaN, most: Number.NaN };
+          expect(loads.get(nodeId) ?? 0).toBeGreaterThanOrEqual(least);
+          expect(loads.get(nodeId) ?? 0).toBeLessThanOrEqual(most);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('keep every load within 10 % of what the capacities give it, but of nodes to which more is pinned, whose load is just that', () => {
+    fc.assert(
+      fc.property(pinned, ({ cluster, shardCount, pins }) => {
+        const bounds = loadBounds({ members: cluster, shardCount, pins });
+        const pinCounts = loadsOf(new Map([...pins].filter(([shard]) => shard < shardCount)));
+        const over = cluster.filter(({ nodeId }) => {
+          const { least, most, share } = bounds.get(nodeId) ?? { least: 0, most: 0, share: 0 };
+          return least === most && share === pinCounts.get(nodeId);
+        });
+        const shared = cluster.filter((member) => !over.includes(member));
+        const left = shardCount - over.reduce((sum, { nodeId }) => sum + (pinCounts.get(nodeId) ?? 0), 0);
+        const capacity = shared.reduce((sum, member) => sum + member.capacity, 0);
+        for (const member of shared) {
+          const { share, most } = bounds.get(member.nodeId) ?? { share: Number.NaN, most: Number.NaN };
+          expect(share).toBeCloseTo((left * member.capacity) / capacity, 9);
+          expect(pinCounts.get(member.nodeId) ?? 0).toBeLessThanOrEqual(share + 1e-9);
+          expect(most).toBeLessThan(1.1 * share + 1 + 1e-9);
+        }
+        // What is pinned beyond its share takes from all the others alike.
+        const highest = shared.length === 0 ? 0 : left / capacity;
+        for (const { nodeId, capacity: own } of over) {
+          expect((pinCounts.get(nodeId) ?? 0) / own).toBeGreaterThanOrEqual(highest - 1e-9);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('R-LOCK-1: are equal for any order of members and pins, so that all nodes agree on every owner', () => {
+    fc.assert(
+      fc.property(pinned, fc.nat(), ({ cluster, shardCount, pins }, turn) => {
+        const turned = [
+          ...cluster.slice(turn % cluster.length),
+          ...cluster.slice(0, turn % cluster.length),
+        ].toReversed();
+        const reversed = new Map([...pins].toReversed());
+        expect([...placeShards({ members: turned, shardCount, pins: reversed })]).toEqual([
+          ...placeShards({ members: cluster, shardCount, pins }),
+        ]);
+      }),
+    );
+  });
+
+  it.each([
+    { shardCount: 16, nodes: 3, meanMoves: 2.2, mostMoves: 6 },
+    { shardCount: 64, nodes: 4, meanMoves: 2.2, mostMoves: 8 },
+    { shardCount: 256, nodes: 8, meanMoves: 2.5, mostMoves: 12 },
+    { shardCount: 1_024, nodes: 9, meanMoves: 2.5, mostMoves: 12 },
+  ])(
+    '$nodes nodes, $shardCount shards: one pin moves about $meanMoves shards, and never more than $mostMoves',
+    (scene) => {
+      const { shardCount, nodes, meanMoves, mostMoves } = scene;
+      const random = new SeededRandom(shardCount);
+      const trials = shardCount > 500 ? 40 : 200;
+      const moves = Array.from({ length: trials }, () => {
+        const cluster = randomMembers(random, nodes);
+        const plain = placeShards({ members: cluster, shardCount });
+        const shard = Math.floor(random.next() * shardCount) as ShardId;
+        const others = cluster.filter(({ nodeId }) => nodeId !== plain.get(shard));
+        const target = others[Math.floor(random.next() * others.length)]?.nodeId ?? ('' as NodeId);
+        return movesBetween(plain, placeShards({ members: cluster, shardCount, pins: new Map([[shard, target]]) }));
+      });
+      expect(moves.reduce((sum, count) => sum + count, 0) / trials).toBeLessThan(meanMoves);
+      expect(Math.max(...moves)).toBeLessThanOrEqual(mostMoves);
+      expect(Math.min(...moves)).toBe(1);
+    },
+  );
+
+  it('to where a shard is already move nothing', () => {
+    const plain = placeShards({ members: members('a', 'b', 'c'), shardCount: 48 });
+    for (const [shard, nodeId] of plain) {
+      const pins = new Map([[shard, nodeId]]);
+      expect(movesBetween(plain, placeShards({ members: members('a', 'b', 'c'), shardCount: 48, pins }))).toBe(0);
+    }
+  });
+
+  it('of every shard to one node leave the others nothing', () => {
+    const pins = new Map(Array.from({ length: 12 }, (_, shard) => [shard as ShardId, 'b' as NodeId]));
+    const placement = placeShards({ members: members('a', 'b', 'c'), shardCount: 12, pins });
+    expect(new Set(placement.values())).toEqual(new Set(['b']));
+  });
+
+  it.each([
+    ['is draining', aMember('b', { draining: true })],
+    ['is cordoned', aMember('b', { cordoned: true })],
+    ['declines that shard', aMember('b', { declines: [3 as ShardId] })],
+  ])('to a node that %s fall to normal placement', (_what, target) => {
+    const cluster = [aMember('a'), target, aMember('c')];
+    const pins = new Map([[3 as ShardId, 'b' as NodeId]]);
+    const placement = placeShards({ members: cluster, shardCount: 12, pins });
+    expect(placement).toEqual(placeShards({ members: cluster, shardCount: 12 }));
+    expect(placement.get(3 as ShardId)).not.toBe('b');
+  });
+});
+
 describe('loadBounds', () => {
   it('are exact where the share is a whole number: 1.1 × 10 is 11', () => {
     expect(loadBounds({ members: members('a', 'b'), shardCount: 20 }).get('a' as NodeId)).toEqual({

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { memberKey } from '../../../src/cluster/membership.ts';
 import { movingShards, rebalanceReport } from '../../../src/cluster/rebalance-report.ts';
 import type { ClusterPicture } from '../../../src/cluster/shard-standing.ts';
-import type { Epoch, NodeId } from '../../../src/core/ids.ts';
+import type { Epoch, NodeId, ShardId } from '../../../src/core/ids.ts';
 import { aLock, aMember, aPicture, desiredOf, members } from './cluster-builders.ts';
 
 const picture: ClusterPicture = {
@@ -62,6 +62,25 @@ describe('rebalanceReport', () => {
     const report = rebalanceReport(settled);
     expect(report).toMatchObject({ moves: 0, takeovers: 0, free: 0, isBalanced: true });
     expect(movingShards(report)).toEqual([]);
+  });
+
+  it('tells of pins: who is where for one, who goes where, which cannot be honored, and that one leaves a cordoned node', () => {
+    const pins = new Map([
+      [0 as ShardId, 'a' as NodeId],
+      [1 as ShardId, 'b' as NodeId],
+      [2 as ShardId, 'b' as NodeId],
+      [3 as ShardId, 'b' as NodeId],
+      [4 as ShardId, 'c' as NodeId],
+    ]);
+    const rows = rebalanceReport({ ...picture, pins }).shards.map(({ kind, pinnedTo, why }) => [kind, pinnedTo, why]);
+    expect(rows.slice(0, 6)).toEqual([
+      ['settled', 'a', 'pinned to a'],
+      ['misplaced', 'b', 'pinned to b'],
+      ['misplaced', 'b', 'pinned to b'],
+      ['free', 'b', 'released, not yet taken; pinned to b'],
+      ['free', 'c', 'never owned; pinned to c, which may not take it'],
+      ['orphaned', null, 'd is down'],
+    ]);
   });
 
   it('shows a cluster in which no node may take a shard', () => {
