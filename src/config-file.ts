@@ -9,6 +9,18 @@ export interface ConfigFileNats extends NodeNatsOptions {
   readonly credentialsFile?: string | undefined;
 }
 
+/** Node processes under one supervisor, for `cabinet start`. */
+export interface ConfigFileSupervisor {
+  /** How many node processes; one node in the command's own process when left out. */
+  readonly processes?: number | undefined;
+  /** A node process that gives no sign of life for so long is killed and started again; 15 s when left out. */
+  readonly hungAfterMs?: number | undefined;
+  /** Crashes of one node process within the period before everything is given up; 5 when left out. */
+  readonly restartIntensity?: number | undefined;
+  /** 60 s when left out. */
+  readonly restartPeriodMs?: number | undefined;
+}
+
 /** What a `cabinet.config` file exports by default. */
 export interface CabinetConfig {
   /** At least one; of a pipeline that still has tasks of older versions, those versions too. */
@@ -19,6 +31,7 @@ export interface CabinetConfig {
   readonly nats?: ConfigFileNats | undefined;
   /** The host's name when left out. */
   readonly nodeId?: string | undefined;
+  readonly supervisor?: ConfigFileSupervisor | undefined;
 }
 
 /** A checked configuration file. `pipelines` is empty only in a JSON file, which cannot hold definitions. */
@@ -29,7 +42,7 @@ export function defineConfig(config: CabinetConfig): CabinetConfig {
   return config;
 }
 
-const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId']);
+const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor']);
 const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'servers',
   'monitorUrls',
@@ -44,6 +57,12 @@ const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'inboxPrefix',
   'connectTimeoutMs',
 ]);
+const supervisorRanges: Readonly<Record<keyof ConfigFileSupervisor, readonly [least: number, most: number]>> = {
+  processes: [1, 1_024],
+  hungAfterMs: [3_000, 3_600_000],
+  restartIntensity: [0, 1_000],
+  restartPeriodMs: [1_000, 86_400_000],
+};
 const natsTextKeys = ['dataDir', 'token', 'user', 'pass', 'credentials', 'credentialsFile', 'nkeySeed'] as const;
 
 /**
@@ -60,6 +79,7 @@ export function checkConfig(value: unknown, path: string): CheckedConfig {
   if (config['ports'] !== undefined) asObject(config['ports'], path, 'ports');
   if (config['engine'] !== undefined) asObject(config['engine'], path, 'engine');
   if (config['nats'] !== undefined) checkNats(asObject(config['nats'], path, 'nats'), path);
+  if (config['supervisor'] !== undefined) checkSupervisor(asObject(config['supervisor'], path, 'supervisor'), path);
   if (config['nodeId'] !== undefined) checkText(config['nodeId'], path, 'nodeId');
   return { ...(config as Omit<CheckedConfig, 'pipelines'>), pipelines };
 }
@@ -102,6 +122,15 @@ function checkNats(nats: Readonly<Record<string, unknown>>, path: string): void 
   refuseUnknownKeys(nats, natsKeys, path, 'nats.');
   for (const key of natsTextKeys) if (nats[key] !== undefined) checkText(nats[key], path, `nats.${key}`, isSecret(key));
   for (const key of ['servers', 'monitorUrls'] as const) checkUrls(nats[key], path, `nats.${key}`);
+}
+
+function checkSupervisor(supervisor: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(supervisor, new Set(Object.keys(supervisorRanges)), path, 'supervisor.');
+  for (const [key, [least, most]] of Object.entries(supervisorRanges)) {
+    const value = supervisor[key];
+    if (value === undefined || (Number.isInteger(value) && Number(value) >= least && Number(value) <= most)) continue;
+    throw invalid(path, `supervisor.${key}`, `must be a whole number from ${least} to ${most}`, value);
+  }
 }
 
 function isSecret(key: string): boolean {

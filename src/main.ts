@@ -29,6 +29,7 @@ const events = new ProcessEvents({
 
 process.on('SIGINT', () => events.signal('SIGINT'));
 process.on('SIGTERM', () => events.signal('SIGTERM'));
+process.on('SIGUSR2', () => events.roll());
 process.on('uncaughtException', (error) => events.crash(error));
 process.on('unhandledRejection', (reason) => events.crash(reason));
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -18,7 +18,10 @@ const maximumConnectMs = 5_000;
  *
  * @throws EngineError `CONFIG_INVALID`
  */
-export async function readSettings(context: CliContext, options: SettingOptions): Promise<Settings> {
+export async function readSettings(
+  context: Pick<CliContext, 'workingFolder' | 'environment'>,
+  options: SettingOptions,
+): Promise<Settings> {
   const { workingFolder } = context;
   const environment = readEnvironment(context.environment);
   const { config } = options;

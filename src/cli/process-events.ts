@@ -8,6 +8,8 @@ export interface ProcessEventHandlers {
   readonly onCrash: (error: unknown) => void;
   /** The reader of stdout has gone away. */
   readonly onOutputClosed: () => void;
+  /** SIGUSR2. Nothing happens where nobody rolls. */
+  readonly onRoll?: () => void;
 }
 
 /** Hands signals, crashes and a closed stdout to whoever claimed them last: first the process itself, then a command that serves. */
@@ -29,6 +31,10 @@ export class ProcessEvents {
 
   crash(error: unknown): void {
     this.#handlers.onCrash(error);
+  }
+
+  roll(): void {
+    this.#handlers.onRoll?.();
   }
 
   outputClosed(): void {

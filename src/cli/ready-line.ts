@@ -1,3 +1,4 @@
+import type { NodeReadiness } from '../core/process-messages.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { RunningNode } from '../node.ts';
 import type { Settings } from './settings.ts';
@@ -16,7 +17,6 @@ export interface ReadyLine {
 
 /** What a node that has started tells. `natsUrl` shows no credentials: it may be given with some. */
 export function readyLine(node: RunningNode, settings: Settings, pid: number): ReadyLine {
-  const pipelines = settings.file?.config.pipelines ?? [];
   return {
     ready: true,
     nodeId: node.nodeId,
@@ -25,13 +25,44 @@ export function readyLine(node: RunningNode, settings: Settings, pid: number): R
     durability: node.durability.level,
     dataDir: settings.nats.servers === undefined ? settings.dataDir : null,
     pid,
-    pipelines: pipelines.map(({ name, version }) => ({ name, version })),
+    pipelines: pipelinesOf(settings),
+  };
+}
+
+/** What a supervisor tells, as JSON, once all its nodes are ready. `nodeId` is what their ids begin with. */
+export interface SupervisorReadyLine extends ReadyLine {
+  readonly nodes: readonly { readonly nodeId: string; readonly pid: number | null }[];
+}
+
+/** What a supervisor whose nodes are ready tells. */
+export function supervisorReadyLine(input: {
+  readonly baseId: string;
+  readonly readiness: NodeReadiness;
+  readonly nodes: SupervisorReadyLine['nodes'];
+  readonly settings: Settings;
+  readonly pid: number;
+}): SupervisorReadyLine {
+  const { baseId, readiness, nodes, settings, pid } = input;
+  return {
+    ready: true,
+    nodeId: baseId,
+    namespace: settings.engine.namespace,
+    natsUrl: withoutCredentials(readiness.natsUrl),
+    durability: readiness.durability,
+    dataDir: settings.nats.servers === undefined ? settings.dataDir : null,
+    pid,
+    pipelines: pipelinesOf(settings),
+    nodes,
   };
 }
 
 /** A pipeline with its stages in one line. */
 export function describePipeline({ name, version, stages }: PipelineDefinition): string {
   return `${name}@${version} (${stages.map((stage) => stage.name).join(' → ')})`;
+}
+
+function pipelinesOf({ file }: Settings): ReadyLine['pipelines'] {
+  return (file?.config.pipelines ?? []).map(({ name, version }) => ({ name, version }));
 }
 
 function withoutCredentials(url: string): string {

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { ConfigFileNats } from '../config-file.ts';
+import type { ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
@@ -14,6 +14,10 @@ export interface SettingFlags {
   readonly nodeId?: string | undefined;
   readonly logLevel?: LogLevel | undefined;
   readonly logFormat?: LogFormat | undefined;
+  /** Node processes under one supervisor. */
+  readonly nodes?: number | undefined;
+  /** Milliseconds. */
+  readonly hungAfter?: number | undefined;
 }
 
 /** How log lines are written. */
@@ -44,6 +48,8 @@ export interface Settings {
   readonly nodeId: string | undefined;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
+  /** `processes` undefined: one node in this very process. */
+  readonly supervisor: ConfigFileSupervisor;
   /** The file that was read, or null. */
   readonly file: LoadedConfig | null;
   /** Every setting with where it comes from, secrets included. */
@@ -120,8 +126,29 @@ export function resolveSettings(sources: {
     { flag: ['--log-format', flags.logFormat], env: ['CABINET_LOG_FORMAT', environment.logFormat] },
     'auto',
   );
+  const fileSupervisor: ConfigFileSupervisor = file?.config.supervisor ?? {};
+  const supervisor = [
+    pick('supervisor.processes', {
+      flag: ['--nodes', flags.nodes],
+      env: ['CABINET_PROCESSES', environment.processes],
+      file: fileSupervisor.processes,
+    }),
+    pick('supervisor.hungAfterMs', { flag: ['--hung-after', flags.hungAfter], file: fileSupervisor.hungAfterMs }),
+    pick('supervisor.restartIntensity', { file: fileSupervisor.restartIntensity }),
+    pick('supervisor.restartPeriodMs', { file: fileSupervisor.restartPeriodMs }),
+  ];
   const engine = pickEngine(sources);
-  const list = [servers, credentialsFile, dataDir, ...onlyInFile, nodeId, logLevel, logFormat, ...engine];
+  const list = [
+    servers,
+    credentialsFile,
+    dataDir,
+    ...onlyInFile,
+    nodeId,
+    logLevel,
+    logFormat,
+    ...supervisor,
+    ...engine,
+  ];
   const nats = Object.fromEntries(
     [servers, credentialsFile, ...onlyInFile].map(({ name, value }) => [name.slice('nats.'.length), value]),
   ) as Settings['nats'];
@@ -132,6 +159,7 @@ export function resolveSettings(sources: {
     nodeId: nodeId.value as string | undefined,
     logLevel: logLevel.value as LogLevel,
     logFormat: logFormat.value as LogFormat,
+    supervisor: Object.fromEntries(supervisor.map(({ name, value }) => [name.slice('supervisor.'.length), value])),
     file,
     list,
   };

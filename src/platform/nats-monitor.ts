@@ -6,6 +6,8 @@ import { asError } from '../core/errors.ts';
 const requestTimeoutMs = 2_000;
 /** Largest monitoring answer that is read. */
 const maxAnswerBytes = 1024 * 1024;
+/** Connections that are asked for; each takes a few hundred bytes of the answer. */
+const maxConnections = 1_024;
 
 /** What a nats-server says of its health. */
 export interface NatsHealth {
@@ -66,6 +68,18 @@ export async function readMetaLeader(monitorUrl: string): Promise<string | undef
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;
+
+/** Names of the clients that are connected, or undefined when nobody answers. Never rejects. */
+export async function readConnectionNames(monitorUrl: string): Promise<ReadonlySet<string> | undefined> {
+  try {
+    const { body } = await getJson(`${monitorUrl}/connz?limit=${maxConnections}`);
+    const connections = body['connections'];
+    if (!Array.isArray(connections)) return undefined;
+    return new Set(connections.flatMap((one) => textAt(one as JsonObject, 'name') ?? []));
+  } catch {
+    return undefined;
+  }
+}
 
 function getJson(url: string): Promise<{ readonly status: number; readonly body: JsonObject }> {
   return new Promise((resolve, reject) => {

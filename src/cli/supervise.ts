@@ -1,0 +1,113 @@
+import { asError, EngineError } from '../core/errors.ts';
+import { readEnvironment } from '../platform/environment.ts';
+import type { RunningSupervisor } from '../supervisor-process.ts';
+import { errorLine } from './cli-error.ts';
+import { readCredentials } from './cluster.ts';
+import type { CliContext } from './context.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { requirePipelines } from './local-pipelines.ts';
+import type { StopSignal } from './process-events.ts';
+import { supervisorReadyLine, type SupervisorReadyLine } from './ready-line.ts';
+import type { ServeOptions } from './serve.ts';
+import type { Settings } from './settings.ts';
+
+/** How long the end of killed processes is waited for. */
+const abortWaitMs = 2_000;
+
+/**
+ * Runs node processes under a supervisor until a signal comes or they cannot go on.
+ *
+ * The first SIGINT or SIGTERM drains them all: exit code 0, or 1 when one had to be killed. The second one kills them: 130 or 1.
+ * SIGUSR2 starts one after the other anew.
+ *
+ * @throws EngineError `CONFIG_INVALID`, `RESTART_INTENSITY_EXCEEDED`, what `startSupervisor` throws, and what a node could not start for
+ */
+export async function supervise(
+  context: CliContext,
+  options: ServeOptions,
+  settings: Settings,
+  announce: (line: SupervisorReadyLine) => void,
+): Promise<ExitCode> {
+  requirePipelines(settings.file, context.workingFolder);
+  const { PinoLogger } = await import('../platform/pino-logger.ts');
+  const color = context.terminal.hasColorOnStderr;
+  const { logLevel: level, logFormat: format } = settings;
+  const logger = new PinoLogger({ destination: 'stderr', color, level, format });
+  for (const variable of readEnvironment(context.environment).unknownVariables) {
+    logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
+  }
+
+  const signals: StopSignal[] = [];
+  let running: RunningSupervisor | null = null;
+  const heed = (): void => {
+    const [first, second] = signals;
+    if (running === null || first === undefined) return;
+    if (second === undefined) void running.supervisor.stop();
+    else void endNow(running, second);
+  };
+  const endNow = async ({ supervisor }: RunningSupervisor, signal: StopSignal): Promise<void> => {
+    const { endEmbeddedNats } = await import('./end-embedded-nats.ts');
+    const end = (): void => {
+      if (settings.nats.servers === undefined) endEmbeddedNats(settings.dataDir);
+      context.exitNow(signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.failed);
+    };
+    context.clock.setTimer(abortWaitMs, end);
+    await supervisor.abort();
+    end();
+  };
+  context.events.claim({
+    onSignal: (signal) => {
+      signals.push(signal);
+      if (signals.length === 1) logger.info({ signal }, 'the nodes drain; a second signal stops them at once');
+      else logger.warn({ signal }, 'a second signal: the nodes stop at once');
+      // Before the processes are started nobody has anything to lose but the server, which the next start adopts.
+      if (running === null && signals.length > 1) context.exitNow(exitCodes.interrupted);
+      heed();
+    },
+    onRoll: () => running?.supervisor.roll(),
+    onCrash: (thrown) => {
+      const error = asError(thrown);
+      logger.error({ err: error }, 'an error that nobody caught ends the supervisor; its nodes drain');
+      context.terminal.note(errorLine({ code: 'INTERNAL', message: `${error.name}: ${error.message}` }));
+      context.exitNow(exitCodes.failed);
+    },
+    // Nodes do not work for whoever reads the announcement.
+    onOutputClosed: () => undefined,
+  });
+
+  const { startSupervisor } = await import('../supervisor-process.ts');
+  const { credentialsFile: _file, ...nats } = settings.nats;
+  const { processes = 1, hungAfterMs, restartIntensity, restartPeriodMs } = settings.supervisor;
+  const { config, color: colorFlag, namespace, creds, dataDir, logLevel, logFormat } = options;
+  const { limit } = (await import('../supervisor/process-state.ts')).processPolicyDefaults;
+  running = await startSupervisor({
+    count: processes,
+    baseId: settings.nodeId,
+    engine: settings.engine,
+    nats: { ...nats, ...(await readCredentials(settings.nats)) },
+    dataDir: settings.dataDir,
+    policy: {
+      graceMs: options.grace ?? settings.engine.drainGraceMs,
+      ...(hungAfterMs === undefined ? {} : { hungAfterMs }),
+      limit: { intensity: restartIntensity ?? limit.intensity, periodMs: restartPeriodMs ?? limit.periodMs },
+    },
+    flags: { config, color: colorFlag, nats: options.nats, namespace, creds, dataDir, logLevel, logFormat },
+    color,
+    logger,
+  });
+  const { supervisor, baseId } = running;
+  heed();
+  const first = await Promise.race([supervisor.ready, supervisor.ended]);
+  if ('natsUrl' in first && signals.length === 0) {
+    const nodes = supervisor.status.processes.map(({ nodeId, pid }) => ({ nodeId, pid }));
+    logger.info({ nodes }, 'all nodes are ready');
+    announce(supervisorReadyLine({ baseId, readiness: first, nodes, settings, pid: process.pid }));
+  }
+  const outcome = await supervisor.ended;
+  if (signals.length > 1) return await new Promise<ExitCode>(() => undefined); // `endNow` ends the process.
+  await running.close();
+  if (outcome.kind === 'failed') throw EngineError.fromReport(outcome.error);
+  if (outcome.kind === 'drained') logger.info({}, 'all nodes have drained');
+  else logger.error({}, 'not every node has drained');
+  return outcome.kind === 'drained' ? exitCodes.ok : exitCodes.failed;
+}

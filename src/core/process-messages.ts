@@ -1,0 +1,65 @@
+import type { ErrorReport } from './errors.ts';
+import type { NodeLife } from './node-messages.ts';
+
+// What a supervisor and its node processes say to each other, as JSON over the channel between them.
+
+/** How a node process does, told every second: who does not tell is held to hang. */
+export interface NodeBeat {
+  /** Longest that the event loop made a timer wait since the last beat. */
+  readonly loopLagMs: number;
+  readonly isReady: boolean;
+  /** Shards that it serves and that have running stages, with how many. */
+  readonly running: readonly { readonly shard: number; readonly stages: number }[];
+}
+
+/** What a node tells once it serves. */
+export interface NodeReadiness {
+  readonly natsUrl: string;
+  readonly durability: string;
+}
+
+/**
+ * A node process to its supervisor.
+ *
+ * - `node.hello`: it runs, and waits for `node.start`
+ * - `node.life`: a life of the node begins; sent before its lease is first written, and again after a lease ran out
+ * - `node.ready`: it serves
+ * - `node.beat`: sent from the first moment on; a late one is only late, a missing one has the process killed
+ * - `node.failed`: why the process is about to end by itself
+ * - `node.metrics`: the answer to a request of that name; unasked and `isFinal` before it ends drained
+ */
+export type NodeProcessMessage =
+  | { readonly type: 'node.hello' }
+  | { readonly type: 'node.life'; readonly life: NodeLife }
+  | { readonly type: 'node.ready'; readonly readiness: NodeReadiness }
+  | { readonly type: 'node.beat'; readonly beat: NodeBeat }
+  | { readonly type: 'node.failed'; readonly error: ErrorReport }
+  | { readonly type: 'node.metrics'; readonly families: MetricFamilies; readonly isFinal: boolean };
+
+/** A process's metrics as plain JSON: what `PrometheusMetrics.snapshot` gives. */
+export type MetricFamilies = readonly unknown[];
+
+/** With what a node process starts. It reads the configuration file, its environment and these flags by itself, each time anew. */
+export interface NodeProcessSettings {
+  readonly nodeId: string;
+  readonly flags: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** The supervisor's own NATS server; null: the one of the settings. */
+  readonly embedded: { readonly url: string; readonly monitorUrl: string; readonly dataDir: string } | null;
+  /** Node ids of all processes of the supervisor. */
+  readonly siblings: readonly string[];
+  readonly graceMs: number;
+  readonly beatIntervalMs: number;
+  readonly color: boolean;
+}
+
+/**
+ * A supervisor to a node process.
+ *
+ * - `node.start`: the answer to `node.hello`
+ * - `node.drain`: hand everything over within the grace, tell the last metrics, and end with exit code 0. A second one changes nothing
+ * - `node.metrics`: tell the metrics
+ */
+export type NodeProcessOrder =
+  | { readonly type: 'node.start'; readonly settings: NodeProcessSettings }
+  | { readonly type: 'node.drain'; readonly graceMs: number }
+  | { readonly type: 'node.metrics' };
