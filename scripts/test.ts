@@ -4,12 +4,16 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
+import { startDockerEngine, type DockerEngine } from './docker-daemon.ts';
+
 const repository = resolve(import.meta.dirname, '..');
 
 /** A script of package.json. `counts`: it runs vitest, whose tests are added up. */
 interface Stage {
   readonly script: string;
   readonly counts: boolean;
+  /** It has tests of NATS in containers. */
+  readonly needsContainers?: boolean;
 }
 
 const stages: readonly Stage[] = [
@@ -20,7 +24,7 @@ const stages: readonly Stage[] = [
   { script: 'test:unit', counts: true },
   { script: 'test:contract', counts: true },
   { script: 'build', counts: false },
-  { script: 'test:integration', counts: true },
+  { script: 'test:integration', counts: true, needsContainers: true },
 ];
 
 interface Counts {
@@ -51,6 +55,27 @@ function fetchNats(): string | undefined {
   return status === 0 ? stdout.trim() : undefined;
 }
 
+/**
+ * Starts a container engine of our own, where that is possible; elsewhere the tests use what engine they find.
+ *
+ * @throws Error when one could be had and does not start
+ */
+async function startEngine(binary: string): Promise<DockerEngine | undefined> {
+  const engine = await startDockerEngine(binary);
+  switch (engine.kind) {
+    case 'started':
+      process.stdout.write(`container engine: ${engine.detail}\n`);
+      return engine;
+    case 'impossible':
+      process.stdout.write(`no container engine of our own: ${engine.reason}\n`);
+      return undefined;
+    case 'failed':
+      throw new Error(`the container engine does not start: ${engine.reason}`);
+    default:
+      return engine satisfies never;
+  }
+}
+
 async function readCounts(file: string): Promise<Counts> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) return nothing;
@@ -69,13 +94,32 @@ async function readCounts(file: string): Promise<Counts> {
 
 /** A stage's counts. A red stage without a failed test (a linter, a file that cannot be loaded) counts as one failure. */
 async function runStage(stage: Stage, environment: NodeJS.ProcessEnv, folder: string): Promise<Counts> {
-  process.stdout.write(`\n── ${stage.script}\n`);
   const file = join(folder, `${stage.script.replace(':', '-')}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
   const status = runScript(stage.script, stage.counts ? reporters : [], environment);
   const counts = stage.counts ? await readCounts(file) : nothing;
   const isBlind = stage.counts && status === 0 && counts.passed === 0;
   return { ...counts, failed: status !== 0 || isBlind ? Math.max(1, counts.failed) : counts.failed };
+}
+
+/** A stage with a container engine around it. An engine that fails, or that leaves something behind, is a failure of its own. */
+async function runStageWithContainers(stage: Stage, environment: NodeJS.ProcessEnv, folder: string): Promise<Counts> {
+  let engine: DockerEngine | undefined;
+  let engineFailures = 0;
+  const countFailure = (error: unknown): void => {
+    process.stdout.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    // Elsewhere than in CI a machine may have its reasons, and the tests say by themselves that they did not run.
+    if (process.env['CI'] === 'true') engineFailures += 1;
+  };
+  try {
+    engine = await startEngine(environment['NATS_SERVER_BIN'] ?? '');
+  } catch (error) {
+    countFailure(error);
+  }
+  const promised = engine === undefined ? {} : { ...engine.environment, CABINET_TEST_DOCKER: 'required' };
+  const counts = await runStage(stage, { ...environment, ...promised }, folder);
+  await engine?.stop().catch(countFailure);
+  return { ...counts, failed: counts.failed + engineFailures };
 }
 
 async function runAll(): Promise<Counts> {
@@ -87,7 +131,9 @@ async function runAll(): Promise<Counts> {
   let total = nothing;
   try {
     for (const stage of stages) {
-      const counts = await runStage(stage, environment, folder);
+      process.stdout.write(`\n── ${stage.script}\n`);
+      const run = stage.needsContainers === true ? runStageWithContainers : runStage;
+      const counts = await run(stage, environment, folder);
       total = {
         passed: total.passed + counts.passed,
         failed: total.failed + counts.failed,

@@ -26,6 +26,8 @@ const monitorPort = 8222;
 const routePort = 6222;
 const configFile = '/etc/nats-server.conf';
 const stopTimeoutSeconds = 10;
+/** Of the first server in the network of the servers; the bridge has 1. */
+const firstBackAddress = 4;
 /** Fresh ports are tried this often: another process may take a port between its choice and its use. */
 const startAttempts = 4;
 
@@ -66,6 +68,7 @@ class NatsContainers implements NatsFixture {
   readonly #containers: Container[] = [];
   #front: StartedNetwork | undefined;
   #back: PrivateNetwork | undefined;
+  #backAddresses: readonly string[] = [];
 
   constructor(client: ContainerRuntimeClient, options: NatsFixtureOptions, ports: readonly number[]) {
     this.#client = client;
@@ -152,14 +155,29 @@ class NatsContainers implements NatsFixture {
     await front?.stop();
   }
 
+  /**
+   * A network whose servers have fixed addresses: they are the same after a partition, and no name server is needed, which
+   * an engine can offer only with a firewall.
+   */
   async #makeBackNetwork(): Promise<PrivateNetwork> {
     const { sessionId } = await getReaper(this.#client);
-    return this.#client.network.create({
+    const { network } = this.#client;
+    const Labels = { [LABEL_TESTCONTAINERS_SESSION_ID]: sessionId };
+    // The engine knows which addresses are free; it fixes only those of a range that it was given.
+    const draft = await network.create({ Name: `nats-draft-${randomUUID()}`, Driver: 'bridge', Labels });
+    const { IPAM } = (await draft.inspect()) as {
+      readonly IPAM?: { readonly Config?: readonly { Subnet?: string }[] };
+    };
+    await draft.remove();
+    const subnet = IPAM?.Config?.[0]?.Subnet ?? '';
+    this.#backAddresses = this.urls.map((_, index) => addressIn(subnet, firstBackAddress + index));
+    return network.create({
       Name: `nats-back-${randomUUID()}`,
       Driver: 'bridge',
       // Without a gateway it cannot become the network that publishes the ports.
       Internal: true,
-      Labels: { [LABEL_TESTCONTAINERS_SESSION_ID]: sessionId },
+      IPAM: { Config: [{ Subnet: subnet }] },
+      Labels,
     });
   }
 
@@ -187,7 +205,7 @@ class NatsContainers implements NatsFixture {
   }
 
   #configOf(index: number): string {
-    const routes = this.urls.map((_, peer) => `nats://n${peer}:${routePort}`);
+    const routes = this.urls.map((_, peer) => `nats://${this.#backAddresses[peer]}:${routePort}`);
     return natsConfigText(
       {
         name: `n${index}`,
@@ -203,7 +221,10 @@ class NatsContainers implements NatsFixture {
   }
 
   async #joinBack(index: number, id: string): Promise<void> {
-    await this.#backNetwork().connect({ Container: id, EndpointConfig: { Aliases: [`n${index}`] } });
+    await this.#backNetwork().connect({
+      Container: id,
+      EndpointConfig: { IPAMConfig: { IPv4Address: this.#backAddresses[index] ?? '' } },
+    });
   }
 
   async #untilReady(index: number): Promise<void> {
@@ -264,6 +285,12 @@ class NatsContainer extends GenericContainer {
   protected override async containerCreated(id: string): Promise<void> {
     await this.#onCreated(id);
   }
+}
+
+/** The address with a number in a range such as `10.0.0.16/28`. */
+function addressIn(subnet: string, number: number): string {
+  const parts = (subnet.split('/')[0] ?? '').split('.').map(Number);
+  return [...parts.slice(0, 3), (parts[3] ?? 0) + number].join('.');
 }
 
 /** A container's log without the 8-byte headers that tell the stream and the size of each piece. */
