@@ -263,10 +263,79 @@ describe('an interruption', () => {
     );
   });
 
+  it('I32, R-FAIL-1: makes a stage a suspect: after its backoff it waits for a probation, although a slot is free', () => {
+    const task = aTask().running('photos');
+    for (let round = 1; round <= 2; round += 1) {
+      task.send(a.ownerChange());
+      task.send(a.grant('photos'));
+    }
+    task.send(a.failing('photos', 3));
+    const due = { now: task.dueAt, mayStart: () => true };
+    expect(task.decide(a.timer(task.dueAt), due)).toMatchObject({
+      record: { to: 'photos.queued', event: { start: false } },
+    });
+    expect(task.decide(a.timer(task.dueAt), { ...due, suspectAfterInterruptions: 3 })).toMatchObject({
+      record: { to: 'photos.running' },
+    });
+  });
+
+  it('I32: is held against a stage until it has come through a probation, as often as interruptions are allowed', () => {
+    const task = aTask().running('photos');
+    for (let round = 1; round <= 3; round += 1) {
+      task.send(a.ownerChange());
+      task.send(a.grant('photos'));
+      expect(task.send(a.probation('photos', round + 1)).effects).toEqual([]);
+      expect(task.known.machine.control).toMatchObject({ interruptions: round, clearances: round });
+    }
+    task.send(a.ownerChange());
+    task.send(a.grant('photos'));
+    expect(task.decide(a.probation('photos', 5))).toEqual({
+      kind: 'straggler',
+      reason: 'the stage was cleared too often',
+    });
+  });
+
+  it('I32: a probation that was not the current attempt’s clears nothing', () => {
+    const task = aTask().running('photos');
+    task.send(a.ownerChange());
+    expect(task.decide(a.probation('photos', 1)).kind).toBe('straggler');
+    task.send(a.grant('photos'));
+    expect(task.decide(a.probation('photos', 1)).kind).toBe('straggler');
+  });
+
   it('of a stage that is to pause holds it', () => {
     const task = aTask().running('photos');
     task.send(a.pause());
     expect(task.send(a.ownerChange()).record.to).toBe('photos.held');
+  });
+});
+
+describe('a release at a handover', () => {
+  it.each([
+    ['photos', false, 'rerun', 'photos.queued'],
+    ['publish', false, 'park', 'publish.unknown'],
+    ['publish', true, 'rerun', 'publish.queued'],
+    ['announce', false, 'lookup', 'announce.unknown'],
+    ['announce', true, 'rerun', 'announce.queued'],
+  ])('R-IDEM-1: of %s, untouched %s, is decided by its definition: %s', (stage, untouched, kind, to) => {
+    const task = aTask().running(stage);
+    const { record } = task.send(a.release(stage, 1, untouched));
+    expect(record).toMatchObject({ to, event: { type: 'stage.released', attempt: 1, decision: { kind } } });
+    expect(task.known.stages.at(-1)).toMatchObject({ attempts: 1, interruptions: 0, handovers: 1 });
+  });
+
+  it('R-RETRY-2: past maxHandovers is not recorded, so that the next owner counts an interruption', () => {
+    const task = aTask().running('photos');
+    expect(task.decide(a.release('photos'), { maxHandovers: 0 })).toEqual({
+      kind: 'straggler',
+      reason: 'the stage was handed over too often',
+    });
+  });
+
+  it('of an attempt that is not current, or of a task that has moved on, is dropped', () => {
+    expect(aTask().running('photos').decide(a.release('photos', 2)).kind).toBe('straggler');
+    expect(aTask().queued('photos').decide(a.release('photos', 1)).kind).toBe('straggler');
+    expect(aTask().decide(a.release('photos', 1)).kind).toBe('straggler');
   });
 });
 

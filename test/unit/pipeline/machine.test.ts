@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { StageControl } from '../../../src/pipeline/control.ts';
+import { attemptsUsed, type StageControl } from '../../../src/pipeline/control.ts';
 import type { TaskEvent } from '../../../src/core/records.ts';
 import { initialStep, restore, step, type StepResult } from '../../../src/pipeline/machine-step.ts';
 import { aControl, an, at, cardPipeline, onTo } from './card-pipeline.ts';
@@ -220,6 +220,18 @@ describe('an interruption', () => {
     expect(after(value, aControl({ attempt: 1 }), event)).toEqual({ kind: 'refused', reason });
   });
 
+  it('is held against the stage until a probation has cleared it, and a clearance without one is refused', () => {
+    const cleared = aControl({ attempt: 1, interruptions: 1, clearances: 1 });
+    expectMove(after('photos.running', interrupted, an.clearance('photos', 1)), 'photos.running', cleared);
+    expect(after('photos.running', cleared, an.clearance('photos', 1))).toEqual({
+      kind: 'refused',
+      reason: 'nothing is held against the stage',
+    });
+    expect(after('photos.queued', interrupted, an.clearance('photos', 1))).toMatchObject({
+      reason: 'no stage is running',
+    });
+  });
+
   it('beyond the limit of interruptions is refused unless it dead-letters', () => {
     const worn = aControl({ attempt: 1_001, interruptions: 1_000 });
     expect(after('photos.running', worn, an.ownerChange('photos', 1_001, 'rerun'))).toEqual({
@@ -227,6 +239,34 @@ describe('an interruption', () => {
       reason: 'all 1000 interruptions are used up',
     });
     expect(after('photos.running', worn, an.ownerChange('photos', 1_001, 'deadLetter')).kind).toBe('moved');
+  });
+});
+
+describe('a release at a handover', () => {
+  const running = aControl({ attempt: 1 });
+  const released = aControl({ attempt: 1, handovers: 1 });
+
+  it('R-RETRY-2: queues, holds or parks the stage, and uses up neither an attempt nor an interruption', () => {
+    expectMove(after('photos.running', running, an.release('photos', 1, 'rerun')), 'photos.queued', released);
+    const pausing = aControl({ attempt: 1, pausing: true });
+    expectMove(after('photos.running', pausing, an.release('photos', 1, 'rerun')), 'photos.held', released);
+    for (const kind of ['lookup', 'park'] as const) {
+      expectMove(after('publish.running', running, an.release('publish', 1, kind)), 'publish.unknown', released);
+    }
+    expect(attemptsUsed(released)).toBe(0);
+  });
+
+  it.each([
+    ['photos.queued', running, an.release('photos', 1, 'rerun'), 'no stage is running'],
+    ['photos.running', running, an.release('photos', 2, 'rerun'), 'attempt 2 is not the current one (1)'],
+    [
+      'photos.running',
+      aControl({ attempt: 10_001, handovers: 10_000 }),
+      an.release('photos', 10_001, 'rerun'),
+      'all 10000 handovers are used up',
+    ],
+  ])('in %s with %o is refused: %o', (value, control, event, reason) => {
+    expect(after(value, control, event)).toEqual({ kind: 'refused', reason });
   });
 });
 
