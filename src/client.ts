@@ -3,6 +3,8 @@ import { discoverEngine } from './client/engine-discovery.ts';
 import { silentLogger } from './client/silent-logger.ts';
 import { resolveConfig } from './core/config.ts';
 import { journalStream, shardBucket } from './core/subjects.ts';
+import { OpenTelemetryTracing } from './platform/open-telemetry.ts';
+import { engineVersion } from './platform/package-version.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import type { Clock } from './ports/clock.ts';
@@ -95,6 +97,7 @@ export async function connectClient(options: ConnectClientOptions): Promise<Clie
       bus,
       clock,
       random,
+      tracing: new OpenTelemetryTracing(engineVersion),
       namespace,
       shardCount: info.shardCount,
       limits: { ...shardClientDefaults, maximumRequestBytes },

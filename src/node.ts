@@ -10,6 +10,7 @@ import { PipelineRegistry } from './pipeline/registry.ts';
 import { hostNodeId } from './platform/host-node-id.ts';
 import { startEmbeddedNats, type EmbeddedNats } from './platform/embedded-nats.ts';
 import { readNatsServerInfo } from './platform/nats-monitor.ts';
+import { OpenTelemetryTracing } from './platform/open-telemetry.ts';
 import { engineVersion, nodejsVersion } from './platform/package-version.ts';
 import { PinoLogger } from './platform/pino-logger.ts';
 import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
@@ -108,6 +109,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const metrics = options.metrics ?? new PrometheusMetrics();
   metrics.gauge(metricCatalog.build).set(1, { version: engineVersion, nodejs: nodejsVersion });
   const reconnects = metrics.counter(metricCatalog.natsReconnects);
+  const tracing = new OpenTelemetryTracing(engineVersion);
   const undo = new UndoStack(logger);
   try {
     const nats = await findNats(options, config, { clock, logger, undo });
@@ -179,6 +181,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       random,
       logger,
       metrics,
+      tracing,
       journal,
       snapshots: new NatsSnapshotStore(store),
       leases,
@@ -187,7 +190,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       registry,
       ports: options.ports ?? {},
       serve: (shard, deliver) =>
-        serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes }, shard, deliver),
+        serveShard({ bus, namespace, logger, unanswerable, maximumReplyBytes, tracing }, shard, deliver),
       projectedThrough: () => current.through,
       onLife: options.onLife,
       onFailed: (reason) => {
@@ -239,6 +242,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       bus,
       clock,
       random,
+      tracing,
       namespace,
       shardCount: config.shardCount,
       limits,

@@ -145,7 +145,9 @@ export class TestEngine {
     const { clock, logger, metrics, journal, snapshots, leases, blobs, config } = this;
     const bus = overrides.bus ?? this.bus;
     const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
-    const service = { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
+    const { tracing } = overrides;
+    const maximumReplyBytes = 1024 * 1024;
+    const service = { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes, tracing };
     return new Engine({
       config,
       nodeId: parseNodeId(nodeId),

@@ -319,6 +319,7 @@ function originOf(message: CommandOrigin): CommandOrigin {
     commandId: message.commandId,
     ...(message.by === undefined ? {} : { by: message.by }),
     ...(message.reason === undefined ? {} : { reason: message.reason }),
+    ...(message.traceparent === undefined ? {} : { traceparent: message.traceparent }),
   };
 }
 

@@ -181,6 +181,8 @@ const commandNames = {
 function remember(draft: Draft, event: TaskEvent, dedupWindowSize: number): void {
   const origin: CommandOrigin | undefined = 'origin' in event ? event.origin : undefined;
   if (origin === undefined || !(event.type in commandNames)) return;
+  const isAskedFor = event.type === 'task.submitted' || event.type === 'task.redriven';
+  if (isAskedFor && origin.traceparent !== undefined) draft.traceparent = origin.traceparent;
   const command: RecordedCommand = {
     commandId: origin.commandId,
     name: commandNames[event.type as keyof typeof commandNames],

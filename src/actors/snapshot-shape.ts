@@ -1,5 +1,17 @@
 import { failure, payload, type Members } from '../core/record-shapes.ts';
-import { count, flag, instant, listOf, mapOf, membersOf, name, nullable, optional, ordinal } from '../core/shape.ts';
+import {
+  count,
+  flag,
+  instant,
+  listOf,
+  mapOf,
+  membersOf,
+  name,
+  nullable,
+  optional,
+  ordinal,
+  text,
+} from '../core/shape.ts';
 import type { StageControl } from '../pipeline/control.ts';
 import type { RecordedCommand, StageProgress, TaskState } from './task-state.ts';
 
@@ -56,4 +68,5 @@ export const snapshotShape = membersOf({
   submittedAt: instant,
   updatedAt: instant,
   endedAt: nullable(instant),
+  traceparent: optional(text),
 } satisfies Members<StoredSnapshot>);

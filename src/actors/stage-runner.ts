@@ -11,6 +11,8 @@ import { validateWith } from '../pipeline/validate.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Fence } from '../ports/driver.ts';
 import type { Logger } from '../ports/logger.ts';
+import type { TraceSpan, Tracing } from '../ports/tracing.ts';
+import { startAttemptSpan } from './attempt-span.ts';
 import { classifyThrown, failureOf } from './classify.ts';
 import { parseFrozen, type PayloadStore } from './payload-store.ts';
 import { AttemptContext } from './stage-context.ts';
@@ -26,6 +28,8 @@ export interface StageJob {
   readonly outputs: Readonly<Record<string, Payload>>;
   readonly checkpoints: Readonly<Record<string, Payload>>;
   readonly fence: Fence;
+  /** The trace of whoever asked for the task. */
+  readonly traceparent?: string | undefined;
 }
 
 /** What a stage run reports. */
@@ -49,6 +53,7 @@ export interface StageRunnerDeps {
   readonly namespace: string;
   /** The user's integrations, handed to every driver. */
   readonly ports: Readonly<Record<string, unknown>>;
+  readonly tracing?: Tracing | undefined;
   readonly config: Pick<EngineConfig, 'abortGraceMs' | 'maxCheckpoints'>;
 }
 
@@ -84,6 +89,8 @@ export class StageRun {
   #saved: Map<string, JsonValue> | null = null;
   /** The checkpoints that the stage has or is about to have. */
   readonly #checkpointNames: Set<string>;
+  /** Null while nobody records traces. */
+  #span: TraceSpan | null = null;
   #driverPhase: 'uncalled' | 'called' | 'returned' = 'uncalled';
 
   private constructor(job: StageJob, deps: StageRunnerDeps, events: StageRunEvents) {
@@ -192,6 +199,8 @@ export class StageRun {
   }
 
   async #execute(): Promise<void> {
+    const { tracing, namespace } = this.#deps;
+    if (tracing?.isOn === true) this.#span = startAttemptSpan(tracing, this.#job, namespace);
     let result: ({ kind: 'completed' } & Completion) | { kind: 'failed'; failure: Failure };
     let saysNothingDone = false;
     try {
@@ -218,7 +227,11 @@ export class StageRun {
     const outputs = await payloads.unpackAll(job.outputs);
     this.#throwIfEnding();
     this.#driverPhase = 'called';
-    const returned = await job.spec.driver.execute(this.#context(input, outputs));
+    const context = this.#context(input, outputs);
+    const { driver } = job.spec;
+    const returned = await (this.#span === null
+      ? driver.execute(context)
+      : this.#span.run(() => driver.execute(context)));
     this.#throwIfEnding();
     this.#driverPhase = 'returned';
     return complete(job, returned, { input, outputs, payloads });
@@ -237,9 +250,19 @@ export class StageRun {
   #finish(end: 'settled' | 'abandoned', result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): void {
     this.#phase = 'ended';
     this.#stopTimers();
+    this.#span?.end(this.#spanError(result));
     this.#events.onEnd(end, this.#integrationOutcome(result));
     if (result === null) return;
     this.#events.onOutcome({ type: 'stage.settled', stage: this.#job.spec.name, attempt: this.attempt, result });
+  }
+
+  #spanError(
+    result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null,
+  ): { readonly type: string; readonly message: string } | undefined {
+    if (result?.kind === 'completed') return undefined;
+    if (result === null) return { type: 'aborted', message: this.#abortReason?.message ?? 'aborted' };
+    const { class: failureClass, message } = result.failure;
+    return { type: failureClass, message };
   }
 
   #integrationOutcome(result: Extract<Outcome, { type: 'stage.settled' }>['result'] | null): BreakerOutcome {

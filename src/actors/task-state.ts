@@ -47,6 +47,8 @@ export interface TaskState {
   readonly submittedAt: Millis;
   readonly updatedAt: Millis;
   readonly endedAt: Millis | null;
+  /** The trace of whoever asked for it last, by its submit or a redrive: its stages are linked to that. */
+  readonly traceparent?: string;
 }
 
 /** The stage and the word of a machine state: `photos.running` is stage `photos`, status `running`. */

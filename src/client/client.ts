@@ -2,7 +2,8 @@ import { asError, EngineError, invalidArgument } from '../core/errors.ts';
 import { shardOf } from '../core/hash.ts';
 import { parseTaskId, type ShardId, type TaskId } from '../core/ids.ts';
 import type { JsonValue } from '../core/json.ts';
-import type { ControlCommand, ListQuery, OperatorResolution, TaskCommand } from '../core/messages.ts';
+import type { ControlCommand, ListQuery, OperatorResolution, SubmitCommand, TaskCommand } from '../core/messages.ts';
+import type { Reply } from '../core/replies.ts';
 import type { TaskView } from '../core/task-view.ts';
 import type { OutputsOf, SubmittedInputOf } from '../pipeline/define-pipeline.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
@@ -11,6 +12,7 @@ import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Random } from '../ports/random.ts';
+import type { Tracing } from '../ports/tracing.ts';
 import type { PipelineEvent } from '../projections/cloud-event.ts';
 import { parsePosition } from '../projections/position.ts';
 import { followTask } from '../projections/task-feed.ts';
@@ -18,6 +20,7 @@ import { readTaskHistory, type TaskHistory } from '../projections/task-history.t
 import type { EngineInfo } from '../transport/engine-info.ts';
 import { parseCommand } from '../transport/parse-command.ts';
 import { expectReply } from '../transport/reply-reading.ts';
+import { startSendingSpan } from '../transport/request-spans.ts';
 import { type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
 import { fetchPayloads } from './blob-values.ts';
@@ -85,6 +88,7 @@ export interface ClientDeps {
   readonly bus: Bus;
   readonly clock: Clock;
   readonly random: Random;
+  readonly tracing?: Tracing | undefined;
   readonly namespace: string;
   readonly shardCount: number;
   /** Bounds of requests; `maximumRequestBytes` is what the bus takes, less headroom. */
@@ -152,7 +156,7 @@ export class Client {
   submit(pipeline: string, input: unknown, options?: SubmitOptions): Promise<Submitted>;
   async submit(pipeline: PipelineDefinition | string, input: unknown, options: SubmitOptions = {}): Promise<Submitted> {
     const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, () => this.#deps.random.id());
-    return readSubmitted(await this.#shardClient.send(command, this.#sendOptions(options)), fresh);
+    return readSubmitted(await this.#sendTraced(command, this.#sendOptions(options)), fresh);
   }
 
   /** Creates many tasks in few requests; each item has its own outcome, in the order of the items. Never rejects for one. */
@@ -178,7 +182,7 @@ export class Client {
       items.map(async (item): Promise<SubmitOutcome> => {
         try {
           const prepared: PreparedSubmit = prepareSubmit({ ...item, pipeline, version }, () => this.#deps.random.id());
-          return readSubmitted(await this.#shardClient.send(prepared.command, send), prepared.fresh);
+          return readSubmitted(await this.#sendTraced(prepared.command, send), prepared.fresh);
         } catch (error) {
           return { kind: 'error', error: asEngineError(error) };
         }
@@ -350,12 +354,29 @@ export class Client {
   ): Promise<Controlled> {
     const { by, reason, commandId = this.#deps.random.id() } = options;
     const parsed = parseCommand({ ...command, taskId, commandId, by, reason });
-    const reply = expectReply(await this.#send(parsed as ControlCommand, options), ['done']);
+    const sent = this.#sendTraced(parsed as ControlCommand, this.#sendOptions(options));
+    const reply = expectReply(await sent, ['done']);
     return { taskId: reply.taskId, state: reply.state, repeated: reply.repeated };
   }
 
   #send(command: TaskCommand, options: CallOptions): ReturnType<ShardClient['send']> {
     return this.#shardClient.send(command, this.#sendOptions(options));
+  }
+
+  /** Sends what changes something, in a span of its own when somebody records them. */
+  #sendTraced(command: SubmitCommand | ControlCommand, options: SendOptions): Promise<Reply> {
+    const { tracing } = this.#deps;
+    return tracing?.isOn === true
+      ? this.#sendInSpan(tracing, command, options)
+      : this.#shardClient.send(command, options);
+  }
+
+  async #sendInSpan(tracing: Tracing, command: SubmitCommand | ControlCommand, options: SendOptions): Promise<Reply> {
+    const { namespace } = this.#deps;
+    const span = startSendingSpan(tracing, { namespace, shard: this.#shardOf(command.taskId), command });
+    const reply = await this.#shardClient.send(command, { ...options, traceparent: span.traceparent });
+    span.end(reply.kind === 'error' ? { type: reply.error.code, message: reply.error.message } : undefined);
+    return reply;
   }
 
   #sendOptions(options: CallOptions): SendOptions {

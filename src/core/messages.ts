@@ -11,6 +11,8 @@ export interface CommandFields {
   readonly commandId: CommandId;
   readonly by?: string;
   readonly reason?: string;
+  /** The trace of the caller, as its request's header told it; never a field of the message itself. */
+  readonly traceparent?: string;
 }
 
 /** A client asks that a task be created. Its identity is the task id; the same id with the same input is `existing`. */

@@ -45,6 +45,7 @@ const origin = membersOf({
   commandId: name,
   by: optional(text),
   reason: optional(text),
+  traceparent: optional(text),
 } satisfies Members<CommandOrigin>);
 
 /** A recorded failure. */

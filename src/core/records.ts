@@ -17,6 +17,8 @@ export interface CommandOrigin {
   readonly commandId: CommandId;
   readonly by?: string;
   readonly reason?: string;
+  /** The trace that the command belongs to (W3C Trace Context): what follows from it is linked to that. */
+  readonly traceparent?: string;
 }
 
 /** A stage's result with the path that the definition's declared skips choose after it. */

@@ -5,6 +5,7 @@ import { prettyFactory } from 'pino-pretty';
 
 import type { LogFields, Logger } from '../ports/logger.ts';
 import type { LogLevel } from './environment.ts';
+import { currentTraceFields } from './open-telemetry.ts';
 import { redactSecrets } from './redaction.ts';
 
 const fileDescriptors = { stdout: 1, stderr: 2 } as const;
@@ -43,6 +44,7 @@ export class PinoLogger implements Logger {
     this.#pino = pino(
       {
         level: 'debug',
+        mixin: currentTraceFields,
         formatters: { log: (fields) => redactSecrets(fields) as Record<string, unknown> },
         serializers: { err: serializeError },
       },

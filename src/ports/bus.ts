@@ -7,6 +7,14 @@ export type RequestOutcome =
   /** The link broke, or was down: as unknown as a timeout, but known at once. */
   | { readonly kind: 'disconnected' };
 
+/** What a request is sent with. */
+export interface BusRequestOptions {
+  /** How long to wait for the answer, ≥ 1. */
+  readonly timeoutMs: number;
+  /** Few and small: they count against the largest message. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
 /** A request as its handler sees it. */
 export interface BusRequest {
   readonly subject: string;
@@ -25,8 +33,8 @@ export interface BusService {
 
 /** Request and reply between clients and shard owners. The bus is the routing table: only the owner serves a shard's subject. */
 export interface Bus {
-  /** Never rejects. `timeoutMs` ≥ 1. */
-  request(subject: string, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<RequestOutcome>;
+  /** Never rejects. */
+  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome>;
   /**
    * Hands every request of the subject (NATS wildcards allowed) to `handler`. With `queue`, members of the queue share them.
    * Resolves when the server knows of it. A throwing handler is caught and logged by the bus.

@@ -95,11 +95,12 @@ export async function prepareResolve(
 
 function fieldsOf(
   command: SubmitCommand | ControlCommand,
-): Pick<PreparedSubmit, 'taskId' | 'commandId' | 'by' | 'reason'> {
+): Pick<PreparedSubmit, 'taskId' | 'commandId' | 'by' | 'reason' | 'traceparent'> {
   return {
     taskId: command.taskId,
     commandId: command.commandId,
     ...(command.by === undefined ? {} : { by: command.by }),
     ...(command.reason === undefined ? {} : { reason: command.reason }),
+    ...(command.traceparent === undefined ? {} : { traceparent: command.traceparent }),
   };
 }

@@ -301,6 +301,7 @@ export class StageHost {
       outputs: state.outputs,
       checkpoints: state.checkpoints,
       fence: { shard: this.#shard, epoch: this.#epoch, sequence },
+      traceparent: state.traceparent,
     };
   }
 

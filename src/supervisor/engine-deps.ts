@@ -14,6 +14,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { Metrics } from '../ports/metrics.ts';
 import type { Random } from '../ports/random.ts';
 import type { SnapshotStore } from '../ports/snapshots.ts';
+import type { Tracing } from '../ports/tracing.ts';
 
 /** What an engine is built of. All ports; the composition root chooses the adapters. */
 export interface EngineDeps {
@@ -23,6 +24,7 @@ export interface EngineDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly tracing?: Tracing | undefined;
   readonly journal: Journal;
   readonly snapshots: SnapshotStore;
   readonly leases: LeaseStore;

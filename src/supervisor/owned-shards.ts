@@ -218,7 +218,8 @@ export class OwnedShards {
   }
 
   async #open(shardId: ShardId, taken: TakenShard, self: MemberIdentity): Promise<void> {
-    const { config, nodeId, clock, random, logger, journal, snapshots, registry, payloads, ports } = this.#deps;
+    const { config, nodeId, clock, random, logger, journal, snapshots, registry, payloads, ports, tracing } =
+      this.#deps;
     const shard = await Shard.open(
       {
         config,
@@ -230,7 +231,7 @@ export class OwnedShards {
         snapshots,
         registry,
         slots: this.#slots,
-        runner: { clock, logger, payloads, namespace: config.namespace, ports, config },
+        runner: { clock, logger, payloads, namespace: config.namespace, ports, config, tracing },
         projectedThrough: this.#deps.projectedThrough,
         leaseIsGood: this.#host.leaseIsGood,
         onLost: (id, error) => this.#lost(id, error),

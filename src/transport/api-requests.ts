@@ -24,6 +24,8 @@ const listFields = new Set(['pipeline', 'status', 'includeFinished', 'limit', 'a
 /** A request's fields without its deadline, which says how long the answer may take. */
 export interface ApiRequest {
   readonly fields: Fields;
+  /** The trace that the request's header tells. */
+  readonly traceparent?: string | undefined;
   readonly deadlineMs: number;
 }
 

@@ -2,6 +2,7 @@ import { asError, EngineError } from '../core/errors.ts';
 import type { ControlCommand, ListQuery, SubmitCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { apiSubject } from '../core/subjects.ts';
+import { parseTraceparent } from '../core/traceparent.ts';
 import type { Bus, BusRequest } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -20,6 +21,7 @@ import type { EngineInfo, PipelineSummary } from './engine-info.ts';
 import { encodeJson, MicroService } from './micro-service.ts';
 import { parseFields, refuseUnknownFields } from './parse-command.ts';
 import { expectReply } from './reply-reading.ts';
+import { traceHeader } from './trace-headers.ts';
 import { maximumMessageBytes } from './request-codec.ts';
 import type { ShardClient } from './shard-client.ts';
 import { listTasks, type TaskPage } from './task-list.ts';
@@ -133,20 +135,21 @@ export class JsonApi {
   }
 
   async #handle(handle: (request: ApiRequest) => Promise<unknown>, request: BusRequest): Promise<Uint8Array> {
-    return encodeJson(await handle(parseApiRequest(request.body, this.#maximumRequestBytes)));
+    const traceparent = parseTraceparent(request.headers.get(traceHeader));
+    return encodeJson(await handle({ ...parseApiRequest(request.body, this.#maximumRequestBytes), traceparent }));
   }
 
-  async #submit({ fields, deadlineMs }: ApiRequest): Promise<unknown> {
+  async #submit({ fields, deadlineMs, traceparent }: ApiRequest): Promise<unknown> {
     const { command, fresh } = parseSubmitRequest(fields, () => this.#random.id());
-    return readSubmitReply(await this.#shardClient.send(command, { deadlineMs }), fresh);
+    return readSubmitReply(await this.#shardClient.send(command, { deadlineMs, traceparent }), fresh);
   }
 
-  async #submitMany({ fields, deadlineMs }: ApiRequest): Promise<unknown> {
+  async #submitMany({ fields, deadlineMs, traceparent }: ApiRequest): Promise<unknown> {
     const items = parseSubmitItems(fields).map((item, index) => this.#parseItem(item, index));
     const commands: readonly SubmitCommand[] = items.flatMap((item) =>
       item instanceof EngineError ? [] : [item.command],
     );
-    const replies = (await this.#shardClient.sendMany(commands, { deadlineMs })).values();
+    const replies = (await this.#shardClient.sendMany(commands, { deadlineMs, traceparent })).values();
     return {
       results: items.map((item) => {
         if (item instanceof EngineError) return { error: item.toReport() };
@@ -184,9 +187,9 @@ export class JsonApi {
     return listTasks(this.#shardClient, parseListRequest(fields), { deadlineMs });
   }
 
-  async #control(type: ControlCommand['type'], { fields, deadlineMs }: ApiRequest): Promise<unknown> {
+  async #control(type: ControlCommand['type'], { fields, deadlineMs, traceparent }: ApiRequest): Promise<unknown> {
     const command = parseControlRequest(type, fields, () => this.#random.id());
-    return expectReply(await this.#shardClient.send(command, { deadlineMs }), ['done']);
+    return expectReply(await this.#shardClient.send(command, { deadlineMs, traceparent }), ['done']);
   }
 
   async #listDeadLetters({ fields, deadlineMs }: ApiRequest): Promise<unknown> {

@@ -1,5 +1,5 @@
 import { asError, unreachable } from '../core/errors.ts';
-import type { Bus, BusRequest, BusService, RequestOutcome } from '../ports/bus.ts';
+import type { Bus, BusRequest, BusRequestOptions, BusService, RequestOutcome } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { subjectMatches } from './subject-match.ts';
@@ -41,9 +41,10 @@ export class MemoryBus implements Bus {
     this.#faults = options.faults;
   }
 
-  request(subject: string, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<RequestOutcome> {
+  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
     const fault = this.#faults?.({ kind: 'request', subject }) ?? 'none';
     const bytes = new Uint8Array(body);
+    const headers = options.headers === undefined ? noHeaders : new Map(Object.entries(options.headers));
     return new Promise((resolve) => {
       const timer = this.#clock.setTimer(options.timeoutMs, () => resolve({ kind: 'timeout' }));
       const answer = (outcome: RequestOutcome): void =>
@@ -53,10 +54,10 @@ export class MemoryBus implements Bus {
         });
       switch (fault) {
         case 'none':
-          this.#hop(() => this.#deliver(subject, bytes, answer));
+          this.#hop(() => this.#deliver(subject, bytes, headers, answer));
           return;
         case 'lostReply':
-          this.#hop(() => this.#deliver(subject, bytes, () => undefined));
+          this.#hop(() => this.#deliver(subject, bytes, headers, () => undefined));
           return;
         case 'lostRequest':
           return;
@@ -72,7 +73,7 @@ export class MemoryBus implements Bus {
   /** Sends a message that asks for no answer, as any NATS client may. */
   send(subject: string, body: Uint8Array): void {
     const bytes = new Uint8Array(body);
-    this.#hop(() => this.#deliver(subject, bytes, undefined));
+    this.#hop(() => this.#deliver(subject, bytes, noHeaders, undefined));
   }
 
   async serve(
@@ -91,7 +92,12 @@ export class MemoryBus implements Bus {
     };
   }
 
-  #deliver(subject: string, body: Uint8Array, answer: ((outcome: RequestOutcome) => void) | undefined): void {
+  #deliver(
+    subject: string,
+    body: Uint8Array,
+    headers: ReadonlyMap<string, string>,
+    answer: ((outcome: RequestOutcome) => void) | undefined,
+  ): void {
     const receivers = this.#receiversOf(subject);
     if (receivers.length === 0) {
       answer?.({ kind: 'no-responders' });
@@ -100,7 +106,7 @@ export class MemoryBus implements Bus {
     // Each receiver may answer; the first answer that arrives is the one, as a promise resolves but once.
     for (const receiver of receivers) {
       try {
-        receiver.handler(new MemoryRequest(subject, body, answer));
+        receiver.handler(new MemoryRequest(subject, body, headers, answer));
       } catch (thrown) {
         this.#logger.error({ err: asError(thrown), subject }, 'a request handler threw');
       }
@@ -134,13 +140,19 @@ export class MemoryBus implements Bus {
 class MemoryRequest implements BusRequest {
   readonly subject: string;
   readonly body: Uint8Array;
-  readonly headers = noHeaders;
+  readonly headers: ReadonlyMap<string, string>;
   #answer: ((outcome: RequestOutcome) => void) | undefined;
   readonly canReply: boolean;
 
-  constructor(subject: string, body: Uint8Array, answer: ((outcome: RequestOutcome) => void) | undefined) {
+  constructor(
+    subject: string,
+    body: Uint8Array,
+    headers: ReadonlyMap<string, string>,
+    answer: ((outcome: RequestOutcome) => void) | undefined,
+  ) {
     this.subject = subject;
     this.body = body;
+    this.headers = headers;
     this.#answer = answer;
     this.canReply = answer !== undefined;
   }

@@ -1,6 +1,6 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import { asError, EngineError } from '../core/errors.ts';
-import type { Bus, BusRequest, BusService, RequestOutcome } from '../ports/bus.ts';
+import type { Bus, BusRequest, BusRequestOptions, BusService, RequestOutcome } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from './nats-connection.ts';
@@ -19,7 +19,7 @@ export class NatsBus implements Bus {
     this.#requests = new RequestInbox(deps);
   }
 
-  async request(subject: string, body: Uint8Array, options: { readonly timeoutMs: number }): Promise<RequestOutcome> {
+  async request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
     const outcome = await this.#requests.request(subject, body, options);
     if (outcome.kind !== 'forbidden') return outcome;
     // The server dropped it: nobody received it, as when nobody serves. The link has logged why.

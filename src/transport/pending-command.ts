@@ -8,6 +8,8 @@ export interface PendingCommand {
   /** What the command is about, for errors: a task id, or `list`. */
   readonly subject: string;
   readonly bytes: Uint8Array;
+  /** The trace that it belongs to. */
+  readonly traceparent: string | undefined;
   /** Goes in a request of its own: the replies of an envelope come together, and this one may take long. */
   readonly alone: boolean;
   /** When its caller gives up, by the monotonic clock. */

@@ -1,6 +1,6 @@
 import type { MsgHdrs } from '@nats-io/transport-node';
 import { asError } from '../core/errors.ts';
-import type { RequestOutcome } from '../ports/bus.ts';
+import type { BusRequestOptions, RequestOutcome } from '../ports/bus.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from './nats-connection.ts';
@@ -37,11 +37,7 @@ export class RequestInbox {
   }
 
   /** Sends a request and resolves with its first answer. Never rejects. */
-  request(
-    subject: string,
-    body: Uint8Array,
-    options: { readonly timeoutMs: number; readonly headers?: Readonly<Record<string, string>> },
-  ): Promise<InboxRequestOutcome> {
+  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<InboxRequestOutcome> {
     return new Promise((resolve) => {
       if (!this.#inbox.isOpen) {
         resolve({ kind: 'disconnected' });

@@ -19,6 +19,7 @@ import {
   type TryVerdict,
 } from './pending-command.ts';
 import { RequestLanes, type RequestLaneLimits } from './request-lanes.ts';
+import { traceHeaders, traceHeadroomBytes } from './trace-headers.ts';
 import {
   assembleRequest,
   decodeReplies,
@@ -69,6 +70,8 @@ export interface SendOptions {
   readonly deadlineMs: number;
   /** Gives the command up when it aborts; what was sent may still take effect. */
   readonly signal?: AbortSignal | undefined;
+  /** The trace that the command belongs to. */
+  readonly traceparent?: string | undefined;
 }
 
 /**
@@ -185,6 +188,7 @@ export class ShardClient {
         shard,
         subject,
         bytes: encoded.bytes,
+        traceparent: options.traceparent,
         alone,
         deadlineAt: now + deadlineMs,
         deadlineMs,
@@ -264,9 +268,20 @@ export class ShardClient {
     const body = assembleRequest(batch.map((pending) => pending.bytes));
     const outcome = await this.#bus.request(shardSubject(this.#namespace, shard), body, {
       timeoutMs: Math.ceil(timeoutMs),
+      headers: this.#traceHeaders(batch, body.length),
     });
     for (const pending of batch) pending.inFlight = false;
     this.#settleOrRetry(shard, batch, outcome);
+  }
+
+  #traceHeaders(batch: readonly PendingCommand[], bodyBytes: number): Readonly<Record<string, string>> | undefined {
+    // Nobody traces, mostly, and then this is all that it costs.
+    if (batch.every(({ traceparent }) => traceparent === undefined)) return undefined;
+    const roomBytes = traceHeadroomBytes + this.#limits.maximumRequestBytes - bodyBytes;
+    return traceHeaders(
+      batch.map(({ traceparent }) => traceparent),
+      roomBytes,
+    );
   }
 
   #settleOrRetry(shard: ShardId, batch: readonly PendingCommand[], outcome: RequestOutcome): void {

@@ -6,6 +6,9 @@ import { shardSubject } from '../core/subjects.ts';
 import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Counter } from '../ports/metrics.ts';
+import type { Tracing } from '../ports/tracing.ts';
+import { startHandlingSpan } from './request-spans.ts';
+import { readTraceHeaders } from './trace-headers.ts';
 import { decodeRequest, encodeRejection, encodeReplies } from './request-codec.ts';
 
 /** Takes one command; calls `respond` exactly once. */
@@ -19,6 +22,7 @@ export interface ShardServiceDeps {
   /** Counts requests without a reply subject: nobody would hear the answer, so they are never worked on. */
   readonly unanswerable: Counter;
   readonly maximumReplyBytes: number;
+  readonly tracing?: Tracing | undefined;
 }
 
 /**
@@ -26,10 +30,10 @@ export interface ShardServiceDeps {
  * that the bus is the routing table.
  */
 export function serveShard(deps: ShardServiceDeps, shard: ShardId, deliver: DeliverCommand): Promise<BusService> {
-  return deps.bus.serve(shardSubject(deps.namespace, shard), (request) => handle(deps, request, deliver));
+  return deps.bus.serve(shardSubject(deps.namespace, shard), (request) => handle(deps, shard, request, deliver));
 }
 
-function handle(deps: ShardServiceDeps, request: BusRequest, deliver: DeliverCommand): void {
+function handle(deps: ShardServiceDeps, shard: ShardId, request: BusRequest, deliver: DeliverCommand): void {
   if (!request.canReply) {
     deps.unanswerable.add();
     deps.logger.warn({ subject: request.subject }, 'a request without a reply subject was dropped');
@@ -42,6 +46,7 @@ function handle(deps: ShardServiceDeps, request: BusRequest, deliver: DeliverCom
   let missing = commands.length;
   // An empty request has an empty answer.
   if (missing === 0) return request.reply(encodeReplies([]));
+  const traceparents = readTraceHeaders(request.headers, commands.length);
   for (const [index, command] of commands.entries()) {
     const settle = (reply: Reply): void => {
       replies[index] = reply;
@@ -49,6 +54,26 @@ function handle(deps: ShardServiceDeps, request: BusRequest, deliver: DeliverCom
       if (missing === 0) request.reply(encodeReplies(replies, deps.maximumReplyBytes));
     };
     if (command instanceof EngineError) settle({ kind: 'error', error: command.toReport() });
-    else deliver(command, settle);
+    else deliverTraced(deps, shard, command, traceparents[index], deliver, settle);
   }
+}
+
+/** The trace goes along with the command: what a task makes of it later is linked to who asked for it. */
+function deliverTraced(
+  deps: ShardServiceDeps,
+  shard: ShardId,
+  command: ShardCommand,
+  traceparent: string | undefined,
+  deliver: DeliverCommand,
+  settle: (reply: Reply) => void,
+): void {
+  if (traceparent === undefined) return deliver(command, settle);
+  const { tracing, namespace } = deps;
+  const traced = 'commandId' in command ? { ...command, traceparent } : command;
+  if (tracing?.isOn !== true) return deliver(traced, settle);
+  const span = startHandlingSpan(tracing, { namespace, shard, command, traceparent });
+  deliver(traced, (reply) => {
+    span.end(reply.kind === 'error' ? { type: reply.error.code, message: reply.error.message } : undefined);
+    settle(reply);
+  });
 }
