@@ -62,18 +62,19 @@ export function underOrders<
 
 /** @throws EngineError `INVALID_ARGUMENT` when there are more orders than may be */
 export function checkOrderBounds({ nodes, pins }: ClusterOrders, mostPins = maximumPins): void {
-  const check = (field: string, count: number, most: number, hint: string): void => {
-    if (count <= most) return;
-    const message = `orders for ${count} ${field} are more than the ${most} that may be`;
-    throw new EngineError('INVALID_ARGUMENT', message, {
-      field: `orders.${field}`,
-      limit: `${most}`,
-      got: count,
-      hint,
-    });
-  };
-  check('nodes', nodes.size, maximumOrderedNodes, 'uncordon nodes that are gone for good');
-  check('pins', pins.size, mostPins, 'unpin shards');
+  if (nodes.size > maximumOrderedNodes) {
+    throw tooMany('nodes', nodes.size, maximumOrderedNodes, 'uncordon nodes that are gone for good');
+  }
+  if (pins.size > mostPins) throw tooMany('pins', pins.size, mostPins, 'unpin shards');
+}
+
+function tooMany(field: 'nodes' | 'pins', got: number, most: number, hint: string): EngineError {
+  return new EngineError('INVALID_ARGUMENT', `orders for ${got} ${field} are more than the ${most} that may be`, {
+    field: `orders.${field}`,
+    limit: `${most}`,
+    got,
+    hint,
+  });
 }
 
 function changed<Key, Value>(map: ReadonlyMap<Key, Value>, key: Key, value: Value | null): ReadonlyMap<Key, Value> {

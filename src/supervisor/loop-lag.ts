@@ -1,5 +1,6 @@
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Histogram, Metrics } from '../ports/metrics.ts';
 
 /** Time between two measurements. */
@@ -7,8 +8,7 @@ const intervalMs = 250;
 /** How long a measurement counts. */
 const windowMs = 10_000;
 /** A lag from which on it is said in the log: heartbeats of this node are late then, and not for long its lease is. */
-export const lagWarningMs = 1_000;
-const lagBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] as const;
+const lagWarningMs = 1_000;
 
 /** What {@link LoopLag} asks of the outside. */
 export interface LoopLagDeps {
@@ -35,11 +35,7 @@ export class LoopLag {
 
   constructor(deps: LoopLagDeps) {
     this.#deps = deps;
-    this.#histogram = deps.metrics.histogram({
-      name: 'event_loop_lag_seconds',
-      help: 'How late a timer of this process fires',
-      buckets: lagBuckets,
-    });
+    this.#histogram = deps.metrics.histogram(metricCatalog.eventLoopLag);
   }
 
   /** The worst of the last 10 s, in whole milliseconds; 0 before the first measurement. */

@@ -1,6 +1,7 @@
 import { Kvm } from '@nats-io/kv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { noOrders, withNodeOrder } from '../../src/core/cluster-orders.ts';
 import { EngineError } from '../../src/core/errors.ts';
 import type { Epoch, NodeId, Sequence, ShardId, TaskId } from '../../src/core/ids.ts';
 import { VirtualClock } from '../../src/platform/virtual-clock.ts';
@@ -164,6 +165,21 @@ describe('one nats-server', () => {
     await expectEngineError(store.readShard(shard), 'RECORD_CORRUPT');
   });
 
+  it('RECORD_CORRUPT: orders that cannot be read are refused, and told how to be mended', async () => {
+    const namespace = await freshNamespace(node, { replicas: 1 });
+    const store = new NatsLeaseStore({ ...node, namespace });
+    await node.acks.publish(`$KV.${namespace}-shards.orders`, Buffer.from('{"nodes":{"a":"gone"}}'));
+    const error = await expectEngineError(store.readOrders(), 'RECORD_CORRUPT');
+    expect(error.hint).toContain('remove the key');
+    const bucket = await new Kvm(otherNode.link.connection).open(`${namespace}-shards`);
+    await bucket.delete('orders');
+    const { orders, revision } = await store.readOrders();
+    expect(orders).toEqual(noOrders);
+    expect((await store.writeOrders(withNodeOrder(orders, lease.nodeId, 'cordoned'), revision)).kind).toBe('held');
+    // Plain JSON, as the key-value tool shows it.
+    expect((await bucket.get('orders'))?.json()).toEqual({ nodes: { a: 'cordoned' }, pins: {} });
+  });
+
   it('STREAM_MISCONFIGURED names the setting of a bucket that cannot keep a promise', async () => {
     const namespace = await freshNamespace(node, { replicas: 1 });
     const name = `KV_${namespace}-nodes`;
@@ -273,6 +289,9 @@ describe('a nats-server that goes away', () => {
         await expectEngineError(store.renewNode(lease, ttlMs, null), 'UNAVAILABLE');
         await expectEngineError(store.releaseNode(lease.nodeId, 999), 'UNAVAILABLE');
         await expectEngineError(store.listNodes(), 'UNAVAILABLE');
+        await expectEngineError(store.readNode(lease.nodeId), 'UNAVAILABLE');
+        await expectEngineError(store.readOrders(), 'UNAVAILABLE');
+        await expectEngineError(store.writeOrders(noOrders, 1), 'UNAVAILABLE');
         await expectEngineError(store.readShard(shard), 'UNAVAILABLE');
         await expectEngineError(store.writeShard(lockOfA, 0), 'UNAVAILABLE');
         await expectEngineError(store.setOnce('key', 'value'), 'UNAVAILABLE');

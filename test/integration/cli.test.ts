@@ -229,17 +229,21 @@ describe('cabinet pipeline, doctor and config', () => {
     expect(status).toMatchObject({ isBalanced: true, nodes: [{ status: 'up', failing: 0 }] });
     const { nodeId, owned } = status.nodes[0] as { readonly nodeId: string; readonly owned: number };
     expect(owned).toBe(status.shards.length);
-    expect((await folder.run(['node', 'cordon', nodeId, '--json'])).json()).toMatchObject({ nodeId, cordoned: true });
+    expect((await folder.run(['node', 'cordon', nodeId, '--json'])).json()).toMatchObject({
+      nodeId,
+      order: 'cordoned',
+      status: { cordoned: true, loopLagMs: expect.any(Number) as number },
+    });
     expect((await folder.run(['node', 'list', '-o', 'jsonl'])).lines()).toMatchObject([{ nodeId, status: 'cordoned' }]);
     expect((await folder.run(['node', 'uncordon', nodeId])).stdout).toMatch(/cordoned +no/);
     expect((await folder.run(['shard', 'list', '--node', nodeId, '-o', 'jsonl'])).lines()).toHaveLength(owned);
     expect(await folder.run(['rebalance', '--dry-run'])).toMatchObject({ code: 0, stdout: 'nothing to move\n' });
   });
 
-  it('NO_OWNER: a command to a node that is not there exits 6', async () => {
+  it('NODE_NOT_FOUND: an order for a node that is not there exits 3', async () => {
     expect(await folder.run(['node', 'drain', 'nobody'])).toMatchObject({
-      code: 6,
-      stderr: expect.stringContaining('error NO_OWNER: no node nobody is there'),
+      code: 3,
+      stderr: expect.stringContaining('error NODE_NOT_FOUND: no node nobody is there'),
     });
   });
 

@@ -108,11 +108,11 @@ describe('three engine processes that share the shards', () => {
   });
 
   it('R-WRK-2: one that is drained hands everything over and stays', async () => {
-    expect(await client.cluster.drain('n-2')).toMatchObject({ draining: true });
+    expect(await client.cluster.drain('n-2')).toMatchObject({ status: { draining: true } });
     await eventually('it has nothing more', async () => (await shardsOf('n-2')).length === 0);
     await world.submitOrders(client, 'drained', 20);
     await world.untilAllEnd(client);
-    expect(await client.cluster.uncordon('n-2')).toMatchObject({ draining: false });
+    expect(await client.cluster.uncordon('n-2')).toMatchObject({ status: { draining: false } });
     await untilShared();
   });
 

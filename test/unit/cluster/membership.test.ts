@@ -10,6 +10,7 @@ import {
   type MembershipView,
   type ObservedLease,
 } from '../../../src/cluster/membership.ts';
+import { placeShards } from '../../../src/cluster/placement.ts';
 import { aLease, aMember, members } from './cluster-builders.ts';
 
 const names = ['a', 'b', 'c', 'd'];
@@ -39,6 +40,12 @@ describe('nextView', () => {
     expect(viewOf([aLease('a', { capacity: 4, cordoned: true, draining: true })]).members).toEqual([
       aMember('a', { capacity: 4, cordoned: true, draining: true }),
     ]);
+  });
+
+  it('R-FAIL-1: takes no more capacity than can be: one lease that says more must not keep all nodes from placing', () => {
+    const { members } = viewOf([aLease('a', { capacity: 2 ** 40 }), aLease('b')]);
+    expect(members).toEqual([aMember('a', { capacity: 1_024 }), aMember('b')]);
+    expect(placeShards({ members, shardCount: 16 }).size).toBe(16);
   });
 
   it('sees a change of capacity, of draining and of the cordon as a new view', () => {

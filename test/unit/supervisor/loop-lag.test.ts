@@ -10,7 +10,12 @@ class World {
   readonly logger = new MemoryLogger();
   readonly metrics = new MemoryMetrics();
   running: readonly string[] = [];
-  readonly lag = new LoopLag({ ...this, runningStages: () => this.running });
+  readonly lag = new LoopLag({
+    clock: this.clock,
+    logger: this.logger,
+    metrics: this.metrics,
+    runningStages: () => this.running,
+  });
 
   /** The loop stands still for so long, from the middle of an interval on. */
   async block(ms: number): Promise<void> {
