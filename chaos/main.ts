@@ -9,7 +9,9 @@ const scenarios: Readonly<Record<string, Scenario>> = { zombie, churn, nats };
 const largestSeed = 2 ** 32 - 1;
 
 const usage = [
-  `npm run chaos -- ${Object.keys(scenarios).join('|')} [--rounds N] [--seed S] [--json-only]`,
+  `npm run chaos -- ${Object.keys(scenarios).join('|')} [--rounds N] [--seed S] [--json-only] [--keep]`,
+  '',
+  '  --keep   keeps logs, journal and ledger in chaos/results also when all is well',
   '',
   ...Object.entries(scenarios).map(
     ([name, { summary, rounds }]) => `  ${name.padEnd(8)} ${summary} (${rounds} rounds)`,
@@ -21,7 +23,7 @@ await main();
 
 async function main(): Promise<void> {
   const given = readArguments();
-  const { name, scenario, rounds, seed, isQuiet } = given;
+  const { name, scenario, rounds, seed, isQuiet, isKept } = given;
   const interruption = new AbortController();
   const interrupt = (): void => {
     if (!isQuiet) process.stdout.write('interrupted: everything that was started is stopped\n');
@@ -32,7 +34,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', interrupt);
   const startedMs = performance.now();
   try {
-    const result = await scenario.run({ name, rounds, seed, isQuiet }, interruption.signal);
+    const result = await scenario.run({ name, rounds, seed, isQuiet, isKept }, interruption.signal);
     const durationMs = Math.round(performance.now() - startedMs);
     process.stdout.write(`${JSON.stringify({ name, seed, rounds, durationMs, ...result })}\n`);
     process.exitCode = result.ok ? exitCodes.ok : exitCodes.notOk;
@@ -50,6 +52,7 @@ function readArguments(): {
   readonly rounds: number;
   readonly seed: number;
   readonly isQuiet: boolean;
+  readonly isKept: boolean;
 } {
   try {
     const { values, positionals } = parseArgs({
@@ -58,6 +61,7 @@ function readArguments(): {
         rounds: { type: 'string' },
         seed: { type: 'string' },
         'json-only': { type: 'boolean', default: false },
+        keep: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -77,6 +81,7 @@ function readArguments(): {
       rounds: wholeNumber('--rounds', values.rounds ?? String(scenario.rounds), { least: 1, most: 100_000 }),
       seed: wholeNumber('--seed', values.seed ?? String(Date.now() % largestSeed), { least: 0, most: largestSeed }),
       isQuiet: values['json-only'],
+      isKept: values.keep,
     };
   } catch (error) {
     return refuse(error instanceof Error ? error.message : String(error));

@@ -27,6 +27,8 @@ export interface ScenarioOptions {
   readonly rounds: number;
   readonly seed: number;
   readonly isQuiet: boolean;
+  /** Whether logs and facts stay also when all is well. */
+  readonly isKept: boolean;
 }
 
 /** What a scenario's world is made of. */
@@ -177,7 +179,7 @@ export class ChaosWorld {
 
   /** Keeps the evidence of a red run, and removes what a green one has written. */
   keep(isGreen: boolean, facts: Facts): void {
-    if (isGreen) {
+    if (isGreen && !this.#options.isKept) {
       rmSync(this.#folder, { recursive: true, force: true });
       return;
     }

@@ -44,6 +44,28 @@ describe.each([1, 3] as const)('a zombie under the rules of %i replicas', (repli
     expect(commits.flatMap(({ commit }) => commit.records.map(({ task }) => task))).toEqual(['owner']);
   });
 
+  it('R-LOCK-1: counts a refusal that comes when it has dropped the shard already, and tells nothing of it', async () => {
+    const world = new CommitWorld({ replicas });
+    const journal: Journal = {
+      ...scripted(world, {}),
+      append: async (request) => {
+        const outcome = await world.journal.append(request);
+        // Its lease is seen to have run out while the answer is on its way.
+        if (outcome.kind === 'conflict') zombie.close();
+        return outcome;
+      },
+    };
+    const zombie = await world.claimed(1, { journal });
+    await world.claimed(2, { lastSequence: 1 });
+    world.add(zombie, 'zombie');
+    await world.run(zombie.drained());
+    await world.clock.runUntil(() => world.metrics.value('appends_fenced_total') > 0);
+    expect(world.metrics.value('append_conflicts_total')).toBe(1);
+    expect(world.metrics.value('appends_fenced_total')).toBe(1);
+    expect(world.ran).toEqual([]);
+    expect(world.losses).toEqual([]);
+  });
+
   it('R-LOCK-1 OWNERSHIP_LOST: of two that claim at one time, the lower epoch loses, whoever is first', async () => {
     for (const order of [
       [1, 2],
