@@ -68,6 +68,8 @@ describe('resolveConfig', () => {
     ['leaseRenewMs', { leaseTtlMs: 15_000, leaseRenewMs: 5_001 }],
     ['inlinePayloadBytes', { inlinePayloadBytes: 64 * 1_024, maxCommitBytes: 190 * 1_024 }],
     ['breakerOpenMs', { breakerOpenMs: 501, breakerMaxOpenMs: 500 }],
+    ['suspectAfterInterruptions', { suspectAfterInterruptions: 4, maxInterruptions: 3 }],
+    ['suspectAfterInterruptions', { suspectAfterInterruptions: 2, maxInterruptions: 0 }],
     ['inlinePayloadBytes', { inlinePayloadBytes: 4_096, maxPayloadBytes: 2_048 }],
   ])('CONFIG_INVALID names %s for %o', (field, settings) => {
     expect(() => resolveConfig(settings)).toThrow(invalidField(field));
@@ -79,6 +81,15 @@ describe('resolveConfig', () => {
       maxCommitBytes: 6_144,
     });
     expect(resolveConfig({ breakerOpenMs: 500, breakerMaxOpenMs: 500 })).toMatchObject({ breakerMaxOpenMs: 500 });
+  });
+
+  it('a suspicion comes no later than the last interruption that is allowed, when nothing else is said', () => {
+    const suspectAfter = (maxInterruptions: number): number =>
+      resolveConfig({ maxInterruptions }).suspectAfterInterruptions;
+    expect([0, 1, 2, 9].map(suspectAfter)).toEqual([1, 1, 2, 2]);
+    expect(resolveConfig({ maxInterruptions: 3, suspectAfterInterruptions: 3 })).toMatchObject({
+      suspectAfterInterruptions: 3,
+    });
   });
 
   it('CONFIG_INVALID for a setting that does not exist, with those that do', () => {
