@@ -14,8 +14,6 @@ import {
   type PlacementMember,
 } from './load-bounds.ts';
 
-export { loadBounds } from './load-bounds.ts';
-
 /**
  * Which node should own each shard: consistent hashing with bounded load. Pure, equal on all nodes and for any order of members.
  *
