@@ -25,8 +25,8 @@ export interface RecoveredShard {
  * Rebuilds a shard from its snapshots and the journal after its checkpoint, up to the owner's own claim: all that earlier
  * owners committed stands before that, whichever replica answers (DESIGN §5.4).
  *
- * @throws EngineError `REPLAY_DIVERGED`, `RECORD_CORRUPT`, `PIPELINE_UNKNOWN` or `PIPELINE_VERSION_UNKNOWN` when it cannot be trusted,
- *   `UNAVAILABLE` when the store is lost on the way
+ * @throws EngineError `LOG_REGRESSED` when the journal ends before the checkpoint, `REPLAY_DIVERGED`, `RECORD_CORRUPT`,
+ *   `PIPELINE_UNKNOWN` or `PIPELINE_VERSION_UNKNOWN` when it cannot be trusted, `UNAVAILABLE` when the store is lost on the way
  */
 export async function recoverShard(
   deps: ReplayDeps & { readonly journal: Journal; readonly snapshots: SnapshotStore },
@@ -38,6 +38,17 @@ export async function recoverShard(
   for (const [taskId, bytes] of stored) states.set(taskId, decodeSnapshot(taskId, bytes, deps.registry));
   const tail = new JournalTail(deps, states);
   const after = checkpoint?.sequence ?? (0 as Sequence);
+  if (after >= claim) {
+    throw new EngineError(
+      'LOG_REGRESSED',
+      `shard ${shard}: its checkpoint is at ${after}, but the journal has come to ${claim} only`,
+      {
+        limit: `${after} or later`,
+        got: `${claim}`,
+        hint: 'the journal was lost or set back: restore it from a copy that is as new as the snapshots, or remove both',
+      },
+    );
+  }
   for await (const entry of deps.journal.read({ shard, after, through: claim })) {
     for (const record of decodeCommit(entry.body).records) tail.apply(record);
   }
