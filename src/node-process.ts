@@ -163,7 +163,7 @@ class NodeProcessBody {
     const driftMs = Math.max(0, this.#clock.monotonicMs() - this.#beatDueMs);
     const running = this.#node?.status.owned.filter((shard) => shard.running > 0) ?? [];
     const beat: NodeBeat = {
-      loopLagMs: Math.round(driftMs),
+      loopLagMs: Math.max(Math.round(driftMs), this.#node?.status.loopLagMs ?? 0),
       isReady: this.#node?.isReady ?? false,
       running: running.map(({ shard, running: stages }) => ({ shard, stages })),
     };

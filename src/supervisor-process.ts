@@ -13,7 +13,7 @@ import { UndoStack } from './platform/undo-stack.ts';
 import type { NodeNatsOptions } from './node.ts';
 import type { Logger } from './ports/logger.ts';
 import { ExitNotices } from './supervisor/exit-notices.ts';
-import { beatIntervalMs, processPolicyDefaults, type ProcessPolicy } from './supervisor/process-state.ts';
+import { processPolicyDefaults, type ProcessPolicy } from './supervisor/process-state.ts';
 import { ProcessSupervisor, type ProcessMetrics } from './supervisor/process-supervisor.ts';
 import { NatsBus } from './transport/nats-bus.ts';
 import { connectNats } from './transport/nats-connection.ts';
@@ -100,7 +100,6 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
           embedded: server,
           siblings,
           graceMs: policy.graceMs,
-          beatIntervalMs,
           color: options.color,
         }),
         onMetrics: options.onMetrics,

@@ -5,7 +5,7 @@ import type { NodeLife } from './node-messages.ts';
 
 /** How a node process does, told every second: who does not tell is held to hang. */
 export interface NodeBeat {
-  /** Longest that the event loop made a timer wait since the last beat. */
+  /** Longest that the event loop made a timer wait of late. */
   readonly loopLagMs: number;
   readonly isReady: boolean;
   /** Shards that it serves and that have running stages, with how many. */
@@ -48,7 +48,6 @@ export interface NodeProcessSettings {
   /** Node ids of all processes of the supervisor. */
   readonly siblings: readonly string[];
   readonly graceMs: number;
-  readonly beatIntervalMs: number;
   readonly color: boolean;
 }
 

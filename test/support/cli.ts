@@ -54,11 +54,11 @@ export class CliFolder {
     this.#entry = entry;
   }
 
-  /** A new folder, with the configuration of `fixtures/cli-pipelines.mjs`. */
-  static async create(): Promise<CliFolder> {
+  /** A new folder, with the configuration of a module of `fixtures`. */
+  static async create(fixtureName = 'cli-pipelines.mjs'): Promise<CliFolder> {
     const path = await mkdtemp(join(tmpdir(), 'cabinet-cli-'));
     const folder = new CliFolder(path, findCliEntry());
-    const fixture = new URL('fixtures/cli-pipelines.mjs', import.meta.url).href;
+    const fixture = new URL(`fixtures/${fixtureName}`, import.meta.url).href;
     await folder.write(
       'cabinet.config.mjs',
       `import * as engine from '${folder.#entry.apiUrl}';\n` +
@@ -118,14 +118,19 @@ export class CliFolder {
   }
 
   /** Runs `cabinet dev` until it says that it is ready. */
-  async startDev(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<RunningDev> {
-    const child = this.spawn(['dev', '-o', 'json', ...args], env);
+  startDev(args: readonly string[] = [], env: Readonly<Record<string, string>> = {}): Promise<RunningDev> {
+    return this.startCommand(['dev', '-o', 'json', ...args], env);
+  }
+
+  /** Runs a command that serves, with JSON output, until it says that it is ready. */
+  async startCommand(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<RunningDev> {
+    const child = this.spawn(args, env);
     const output = collect(child);
     const deadline = performance.now() + readyTimeoutMs;
     while (!output().stdout.includes('\n')) {
       if (child.exitCode !== null || performance.now() > deadline) {
         child.kill('SIGKILL');
-        throw new Error(`cabinet dev did not become ready: ${JSON.stringify(output())}`);
+        throw new Error(`cabinet ${args[0]} did not become ready: ${JSON.stringify(output())}`);
       }
       await sleep(pollIntervalMs);
     }
