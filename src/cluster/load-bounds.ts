@@ -42,8 +42,8 @@ export function loadBounds(input: PlacementInput): ReadonlyMap<NodeId, LoadBound
   const isCount = Number.isInteger(shardCount) && shardCount >= 1 && shardCount <= maximumPlacedShards;
   assert(isCount, () => `placement: shard count ${shardCount} is not an integer from 1 to ${maximumPlacedShards}`);
   const takers = eligible(members);
-  const pinned = honoredPins(input);
-  const loads = takers.map((member) => ({ member, pins: countOf(pinned, member.nodeId) }));
+  const pinCounts = countsOf(honoredPins(input));
+  const loads = takers.map((member) => ({ member, pins: pinCounts.get(member.nodeId) ?? 0 }));
   // Water filling: nodes to which more is pinned than their share have just that, and what they leave is the others' to share.
   let open = loads;
   let shards = shardCount;
@@ -96,9 +96,9 @@ function mayTake({ draining, cordoned }: PlacementMember): boolean {
   return !draining && !cordoned;
 }
 
-/** How many of the shards the node has. */
-export function countOf(owners: ReadonlyMap<ShardId, NodeId>, nodeId: NodeId): number {
-  let count = 0;
-  for (const owner of owners.values()) if (owner === nodeId) count += 1;
-  return count;
+/** How many of the shards each node has. */
+export function countsOf(owners: ReadonlyMap<ShardId, NodeId>): ReadonlyMap<NodeId, number> {
+  const counts = new Map<NodeId, number>();
+  for (const owner of owners.values()) counts.set(owner, (counts.get(owner) ?? 0) + 1);
+  return counts;
 }

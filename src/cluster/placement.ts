@@ -4,7 +4,7 @@ import { assert } from '../core/errors.ts';
 import { hash32 } from '../core/hash.ts';
 import type { NodeId, ShardId } from '../core/ids.ts';
 import {
-  countOf,
+  countsOf,
   eligible,
   honoredPins,
   loadBounds,
@@ -41,7 +41,8 @@ export function placeShards(input: PlacementInput): ReadonlyMap<ShardId, NodeId>
 
   const timesOfOffers = expectedTimes(shardCount);
   const owners = new Map(honoredPins(input));
-  for (const bidder of bidders) bidder.load = countOf(owners, bidder.nodeId);
+  const pinCounts = countsOf(owners);
+  for (const bidder of bidders) bidder.load = pinCounts.get(bidder.nodeId) ?? 0;
   // Seats that may be given beyond the lower bounds. At 0 whoever has reached its own lower bound takes no more.
   let spareSeats = shardCount - bidders.reduce((sum, bidder) => sum + bidder.bounds.least, 0);
   const queue = new FlatQueue();
@@ -69,8 +70,7 @@ export function placeShards(input: PlacementInput): ReadonlyMap<ShardId, NodeId>
 function redirectDeclined(owners: Map<ShardId, NodeId>, takers: readonly PlacementMember[]): void {
   const declined = new Map(takers.map(({ nodeId, declines = [] }) => [nodeId, new Set(declines)]));
   if ([...declined.values()].every(({ size }) => size === 0)) return;
-  const loads = new Map(takers.map(({ nodeId }) => [nodeId, 0]));
-  for (const nodeId of owners.values()) loads.set(nodeId, (loads.get(nodeId) ?? 0) + 1);
+  const loads = new Map(countsOf(owners));
   for (const [shard, nodeId] of [...owners].toSorted(([left], [right]) => left - right)) {
     if (declined.get(nodeId)?.has(shard) !== true) continue;
     const others = takers.filter((taker) => declined.get(taker.nodeId)?.has(shard) !== true);
