@@ -104,7 +104,11 @@ export class ChaosWorld {
       );
       undo.push('nodes', () => fleet.stop());
       signal.throwIfAborted();
-      return await scenario(new ChaosWorld({ options, folder, log, undo, nats, ledger, fleet, shardCount }));
+      const world = new ChaosWorld({ options, folder, log, undo, nats, ledger, fleet, shardCount });
+      return await scenario(world).catch(async (error: unknown) => {
+        if (!signal.aborted) await world.#keepEvidence(error);
+        throw error;
+      });
     } finally {
       await undo.run();
       signal.removeEventListener('abort', stop);
@@ -183,6 +187,20 @@ export class ChaosWorld {
       rmSync(this.#folder, { recursive: true, force: true });
       return;
     }
+    this.#write(facts);
+  }
+
+  /** A scenario that broke off leaves what can still be read. */
+  async #keepEvidence(error: unknown): Promise<void> {
+    this.log.tell('broke off', 'all', String(error));
+    try {
+      this.#write({ entries: await this.view.readJournal(), ledger: await this.ledger.facts() });
+    } catch (thrown) {
+      this.log.tell('kept', 'all', `only logs, in ${this.#folder}: ${String(thrown)}`);
+    }
+  }
+
+  #write(facts: Pick<Facts, 'entries' | 'ledger'>): void {
     const lines = facts.entries.map(({ body, ...entry }) => JSON.stringify({ ...entry, commit: decodeCommit(body) }));
     writeFileSync(join(this.#folder, 'journal.jsonl'), lines.join('\n'));
     writeFileSync(

@@ -1,6 +1,6 @@
 import { silentLogger } from '../../src/client/silent-logger.ts';
-import { connectClient, type Client } from '../../src/client.ts';
-import type { ShardId } from '../../src/core/ids.ts';
+import { loadBounds } from '../../src/cluster/load-bounds.ts';
+import type { NodeId, ShardId } from '../../src/core/ids.ts';
 import { journalStream, shardSubject } from '../../src/core/subjects.ts';
 import { SystemClock } from '../../src/platform/system-clock.ts';
 import type { JournalEntry } from '../../src/ports/journal.ts';
@@ -26,12 +26,11 @@ export class ClusterView {
   readonly #bus: NatsBus;
   readonly #api: StreamApi;
   readonly #leases: NatsLeaseStore;
-  readonly #client: Client;
   readonly #journal: NatsJournal;
   readonly #namespace: string;
   readonly #shardCount: number;
 
-  private constructor(link: NatsLink, client: Client, namespace: string, shardCount: number) {
+  private constructor(link: NatsLink, namespace: string, shardCount: number) {
     const clock = new SystemClock();
     const logger = silentLogger;
     const acks = {
@@ -43,7 +42,6 @@ export class ClusterView {
     this.#bus = new NatsBus({ link, clock, logger });
     this.#api = new StreamApi({ link, clock, logger, timeoutMs: 2_000 });
     this.#leases = new NatsLeaseStore({ api: new BucketApi({ api: this.#api }), link, acks, clock, logger, namespace });
-    this.#client = client;
     const stream = {
       name: journalStream(namespace),
       subjects: `${namespace}.journal.*`,
@@ -55,8 +53,7 @@ export class ClusterView {
 
   static async connect(servers: readonly string[], namespace: string, shardCount: number): Promise<ClusterView> {
     const link = await connectNats({ servers, name: 'chaos-view', clock: new SystemClock(), logger: silentLogger });
-    const client = await connectClient({ servers, namespace, name: 'chaos-view' });
-    return new ClusterView(link, client, namespace, shardCount);
+    return new ClusterView(link, namespace, shardCount);
   }
 
   get isConnected(): boolean {
@@ -88,17 +85,24 @@ export class ClusterView {
     return shards.filter((shard) => served[shard] !== true);
   }
 
-  /** What keeps the cluster from being balanced over exactly these nodes, or null. */
+  /** What keeps the shards from being balanced over exactly these nodes, or null; by the locks alone, so that no node is asked. */
   async imbalance(nodeIds: readonly string[]): Promise<string | null> {
-    const { nodes } = await this.#client.cluster.status();
-    // A killed node's lease outlives it for a while.
-    const up = nodes.filter(({ status }) => status !== 'down');
-    const present = up.map(({ nodeId }) => nodeId as string).toSorted();
-    const expected = nodeIds.toSorted();
-    if (present.join() !== expected.join()) return `members are ${present.join()}, not ${expected.join()}`;
-    for (const { nodeId, status, owned, least, most } of up) {
-      if (status !== 'up' || least === null || most === null) return `${nodeId} is ${status}`;
-      if (owned < least || owned > most) return `${nodeId} has ${owned} shards, not ${least} to ${most}`;
+    const locks = await this.#leases.listShards();
+    const members = nodeIds.map((nodeId) => ({
+      nodeId: nodeId as NodeId,
+      capacity: 1,
+      draining: false,
+      cordoned: false,
+    }));
+    const owned = new Map(nodeIds.map((nodeId) => [nodeId, 0]));
+    for (const { shard, owner } of locks) {
+      const count = owned.get(owner?.nodeId ?? '');
+      if (owner === null || count === undefined) return `shard ${shard} is ${owner?.nodeId ?? 'nobody'}'s`;
+      owned.set(owner.nodeId, count + 1);
+    }
+    for (const [nodeId, { least, most }] of loadBounds({ members, shardCount: this.#shardCount })) {
+      const load = owned.get(nodeId) ?? 0;
+      if (load < least || load > most) return `${nodeId} has ${load} shards, not ${least} to ${most}`;
     }
     return null;
   }
@@ -130,6 +134,6 @@ export class ClusterView {
     this.#journal.close();
     this.#api.close();
     this.#bus.close();
-    await Promise.all([this.#client.close(), this.#link.close()]);
+    await this.#link.close();
   }
 }
