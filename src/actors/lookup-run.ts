@@ -3,8 +3,7 @@ import { asError, EngineError } from '../core/errors.ts';
 import { unitHash } from '../core/hash.ts';
 import type { Outcome } from '../core/messages.ts';
 import { classifyThrown } from './classify.ts';
-import { AttemptContext } from './stage-context.ts';
-import { complete, type StageJob, type StageRunnerDeps } from './stage-runner.ts';
+import { complete, contextOf, type StageJob, type StageRunnerDeps } from './stage-runner.ts';
 
 type Answer = Extract<Outcome, { type: 'lookup.answered' }>['answer'];
 
@@ -43,7 +42,7 @@ export async function runLookup(
 }
 
 async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): Promise<Answer> {
-  const { spec, taskId, definition, attempt, fence } = job;
+  const { spec } = job;
   const input = await deps.payloads.unpack(job.input);
   const outputs = await deps.payloads.unpackAll(job.outputs);
   signal.throwIfAborted();
@@ -54,18 +53,10 @@ async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): P
     timeout.abort(new Error(`no answer within ${spec.timeoutMs} ms`)),
   );
   try {
-    const context = new AttemptContext({
-      namespace: deps.namespace,
-      taskId,
-      pipeline: definition.name,
-      stage: spec.name,
-      attempt,
+    const context = contextOf(job, deps, {
       input,
       outputs,
-      fence,
       signal: () => timeout.signal,
-      logger: deps.logger,
-      ports: deps.ports,
       onHeartbeat: () => {},
       recall: () => Promise.reject(noCheckpoints()),
       save: () => Promise.reject(noCheckpoints()),

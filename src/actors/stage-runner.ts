@@ -15,7 +15,7 @@ import type { TraceSpan, Tracing } from '../ports/tracing.ts';
 import { startAttemptSpan } from './attempt-span.ts';
 import { classifyThrown, failureOf } from './classify.ts';
 import { parseFrozen, type PayloadStore } from './payload-store.ts';
-import { AttemptContext } from './stage-context.ts';
+import { AttemptContext, type StageContextParts } from './stage-context.ts';
 import type { JsonValue } from '../core/json.ts';
 
 /** One attempt of one stage, immutable: what the commit that started it says. */
@@ -281,19 +281,11 @@ export class StageRun {
   }
 
   #context(input: JsonValue, outputs: Readonly<Record<string, JsonValue>>): AttemptContext {
-    const { taskId, definition, spec, attempt, fence, checkpoints } = this.#job;
-    const { namespace, logger, ports, payloads, clock } = this.#deps;
-    return new AttemptContext({
-      namespace,
-      taskId,
-      pipeline: definition.name,
-      stage: spec.name,
-      attempt,
+    const { checkpoints } = this.#job;
+    const { payloads, clock } = this.#deps;
+    return contextOf(this.#job, this.#deps, {
       input,
       outputs,
-      fence,
-      logger,
-      ports,
       signal: () => this.#signal(),
       onHeartbeat: () => {
         this.#lastHeartbeatMs = clock.monotonicMs();
@@ -333,6 +325,16 @@ export class StageRun {
     this.#saved.set(name, kept);
     return kept;
   }
+}
+
+/** The context that a driver gets for a job, to run it or to be asked about it. */
+export function contextOf(
+  { taskId, definition, spec, attempt, fence }: StageJob,
+  { namespace, logger, ports }: StageRunnerDeps,
+  live: Pick<StageContextParts, 'input' | 'outputs' | 'signal' | 'onHeartbeat' | 'recall' | 'save'>,
+): AttemptContext {
+  const pipeline = definition.name;
+  return new AttemptContext({ namespace, taskId, pipeline, stage: spec.name, attempt, fence, logger, ports, ...live });
 }
 
 /**
