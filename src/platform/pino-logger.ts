@@ -44,7 +44,8 @@ export class PinoLogger implements Logger {
     this.#pino = pino(
       {
         level: 'debug',
-        mixin: currentTraceFields,
+        // A fresh object each time: pino writes the line's own fields into it.
+        mixin: () => ({ ...currentTraceFields() }),
         formatters: { log: (fields) => redactSecrets(fields) as Record<string, unknown> },
         serializers: { err: serializeError },
       },
