@@ -78,14 +78,12 @@ class OpenTelemetrySpan implements TraceSpan {
   }
 }
 
-/** Trace and span of what runs now, as fields of a log line; none outside of a span. */
-export function currentTraceFields(): { readonly traceId?: string; readonly spanId?: string } {
+/** Trace and span of what runs now, as fields of a log line; none outside of a span. A new object each time: pino fills it up. */
+export function currentTraceFields(): { traceId?: string; spanId?: string } {
   const current = trace.getActiveSpan()?.spanContext();
-  if (current === undefined || !isSpanContextValid(current)) return noFields;
+  if (current === undefined || !isSpanContextValid(current)) return {};
   return { traceId: current.traceId, spanId: current.spanId };
 }
-
-const noFields = Object.freeze({});
 
 function parentOf(parent: SpanStart['parent']): Context {
   if (parent === 'current') return context.active();

@@ -5,11 +5,11 @@ const legalName = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 const name: Shape = (value) => (typeof value === 'string' && legalName.test(value) ? null : ' must be a metric name');
 const finite: Shape = (value) => (Number.isFinite(value) ? null : ' must be a number');
 const amount: Shape = (value) => (Number.isFinite(value) && Number(value) >= 0 ? null : ' must be a number from 0');
-const labels: Shape = (value) => {
+const labels: Shape = (labeled) => {
   const isLabels =
-    typeof value === 'object' &&
-    value !== null &&
-    Object.entries(value).every(([label, text]) => legalName.test(label) && typeof text === 'string');
+    typeof labeled === 'object' &&
+    labeled !== null &&
+    Object.entries(labeled).every(([label, value]) => legalName.test(label) && typeof value === 'string');
   return isLabels ? null : ' must be labels';
 };
 const histogram = membersOf({

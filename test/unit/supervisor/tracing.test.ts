@@ -5,6 +5,7 @@ import { createClient, type Client } from '../../../src/client.ts';
 import { parseTraceparent } from '../../../src/core/traceparent.ts';
 import { RetryableError, type StageContext } from '../../../src/index.ts';
 import { OpenTelemetryTracing } from '../../../src/platform/open-telemetry.ts';
+import { PinoLogger } from '../../../src/platform/pino-logger.ts';
 import { TestEngine } from '../../../src/testing.ts';
 import { readTraceHeaders, traceHeaders } from '../../../src/transport/trace-headers.ts';
 import { RecordedSpans } from '../../support/recorded-spans.ts';
@@ -72,6 +73,25 @@ describe('traces', () => {
     await test.run(client.result('card', taskId));
     const attempt = spans.only('process stage.parse');
     expect(spans.only('inside parse').parentSpanContext?.spanId).toBe(attempt.spanContext().spanId);
+  });
+
+  it('stand on each log line that is written inside of them, and on no other', async () => {
+    const lines: Record<string, unknown>[] = [];
+    const logger = new PinoLogger({
+      destination: { write: (line: string) => lines.push(JSON.parse(line) as Record<string, unknown>) },
+      format: 'json',
+    });
+    const { test, client } = await traced((ctx) => {
+      logger.info({ stage: ctx.stage }, 'inside');
+      return null;
+    });
+    const { taskId } = await test.run(client.submit('card', 'x'));
+    await test.run(client.result('card', taskId));
+    logger.info({ stage: 'none' }, 'outside');
+    const { traceId, spanId } = spans.only('process stage.parse').spanContext();
+    expect(lines[0]).toMatchObject({ stage: 'parse', traceId, spanId });
+    expect(lines.at(-1)).toMatchObject({ stage: 'none' });
+    expect(lines.at(-1)).not.toHaveProperty('traceId');
   });
 
   it('make a submit the child of what its caller does', async () => {
