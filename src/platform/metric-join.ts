@@ -114,7 +114,9 @@ export class MetricJoin {
       const series = values.map(([key, value]) => toSeries(family.labels.get(key) ?? {}, value));
       return { name: family.name, help: family.help, kind: family.kind, series };
     });
-    return [...families, ...this.#workers(nowMs)].toSorted((left, right) => (left.name < right.name ? -1 : 1));
+    // A supervisor may know more of its processes than what they have told.
+    const workers = this.#workers(nowMs).filter(({ name }) => !this.#families.has(name));
+    return [...families, ...workers].toSorted((left, right) => (left.name < right.name ? -1 : 1));
   }
 
   /** The slot as of that incarnation or a later one; null when there are too many. */

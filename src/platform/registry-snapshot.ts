@@ -16,12 +16,16 @@ interface RegistryFamily {
   }[];
 }
 
-/** What a registry of prom-client has collected, each series with the `shared` labels; summaries are left out. */
+/**
+ * What a registry of prom-client has collected, each series with the `shared` labels. Summaries are left out, for they cannot be
+ * joined, and so are its three gauges that are named as counters: what they sum up is there by type.
+ */
 export async function readRegistry(registry: Registry, shared: Labels): Promise<readonly MetricSnapshot[]> {
   const families = (await registry.getMetricsAsJSON()) as unknown as readonly RegistryFamily[];
   return families.flatMap((family) => {
     const { type, name, help } = family;
     if (type !== 'counter' && type !== 'gauge' && type !== 'histogram') return [];
+    if (type === 'gauge' && name.endsWith('_total')) return [];
     const series = type === 'histogram' ? readHistogram(family) : family.values.map(readSeries);
     return [
       { name, help, kind: type, series: series.map((one) => ({ ...one, labels: { ...one.labels, ...shared } })) },

@@ -341,10 +341,16 @@ export const metricCatalog = {
     'How late a timer of this process fires',
     'When everything is slow at once: a driver or a large payload blocks the loop',
   ),
+  workerRestarts: counter(
+    'worker_restarts_total',
+    'Node processes that were started again, by why the one before had ended',
+    'When a process crashes or hangs: `reason` and the log tell why',
+    ['reason'],
+  ),
   workerUp: gauge(
     'worker_up',
     'last',
-    'Whether the process of a slot runs, as its supervisor knows',
+    'Whether the node process of a slot serves',
     'Which of the processes is missing',
     ['slot'],
   ),
@@ -354,6 +360,16 @@ export const metricCatalog = {
     'Age of the last numbers that the process of a slot has told',
     'A process that is frozen, or too busy to answer: its numbers are old',
     ['slot'],
+  ),
+  embeddedNatsRestarts: counter(
+    'embedded_nats_restarts_total',
+    'Restarts of the embedded nats-server after an end that nobody asked for',
+    'With the embedded server only: it was killed, or ran out of memory or disk',
+  ),
+  payloadTasksDeleted: counter(
+    'payload_tasks_deleted_total',
+    'Tasks past every retention whose stored payloads were deleted',
+    'When the payload bucket grows: whether anything is cleaned up',
   ),
   durability: gauge(
     'durability_info',

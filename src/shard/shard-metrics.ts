@@ -49,6 +49,8 @@ export class ShardMetrics {
     this.fencedAppends = metrics.counter(catalog.fencedAppends);
     this.busyAppends = metrics.counter(catalog.busyAppends);
     this.unknownAppends = metrics.counter(catalog.unknownAppends);
+    // There from the start, so that the first one is seen as an increase: somebody is to be woken up by it.
+    this.unknownAppends.add(0, { code: 'STORAGE_FULL' });
     this.stragglers = metrics.counter(catalog.stragglers);
     this.rejections = metrics.counter(catalog.rejections);
     this.repeatedCommands = metrics.counter(catalog.repeatedCommands);

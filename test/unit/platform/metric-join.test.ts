@@ -119,6 +119,14 @@ describe('MetricJoin', () => {
     expect(read(join.render(0, [counterOf(4)])).get('cabinet_commits_total')).toBe(7);
   });
 
+  it('lets the supervisor say which of its processes are up, and says it once', () => {
+    const join = new MetricJoin();
+    join.update(0, 1, [counterOf(3)], 0);
+    const text = join.render(0, [gaugeOf('worker_up', 0, { slot: '0' })]);
+    expect(text.match(/# TYPE cabinet_worker_up gauge/g)).toHaveLength(1);
+    expect(read(text).get('cabinet_worker_up{slot="0"}')).toBe(0);
+  });
+
   it('leaves out what a broken process sends, and keeps the rest', () => {
     const join = new MetricJoin();
     const broken: unknown[] = [
