@@ -1,22 +1,34 @@
+import type { TaskId } from '../core/ids.ts';
+import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
+import type { Fence } from '../ports/driver.ts';
 import type { SpanAttributes, TraceSpan, Tracing } from '../ports/tracing.ts';
-import type { StageJob } from './stage-runner.ts';
+
+/** The attempt that a span is about. */
+interface TracedAttempt {
+  readonly taskId: TaskId;
+  readonly definition: PipelineDefinition;
+  readonly spec: StageSpec;
+  readonly attempt: number;
+  readonly fence: Fence;
+  readonly traceparent?: string | undefined;
+}
 
 /**
  * The span of one attempt: a trace of its own, for a stage runs later than its submit, perhaps days, perhaps on another node; it is
  * linked to the trace of whoever asked for the task. Spans that the driver makes are its children.
  */
-export function startAttemptSpan(tracing: Tracing, job: StageJob, namespace: string): TraceSpan {
-  const { spec, traceparent } = job;
+export function startAttemptSpan(tracing: Tracing, traced: TracedAttempt, namespace: string): TraceSpan {
+  const { spec, traceparent } = traced;
   return tracing.start({
     name: `process stage.${spec.name}`,
     kind: 'consumer',
-    attributes: attributesOf(job, namespace),
+    attributes: attributesOf(traced, namespace),
     parent: 'none',
     follows: traceparent,
   });
 }
 
-function attributesOf({ taskId, definition, spec, attempt, fence }: StageJob, namespace: string): SpanAttributes {
+function attributesOf({ taskId, definition, spec, attempt, fence }: TracedAttempt, namespace: string): SpanAttributes {
   return {
     'messaging.system': 'nats',
     'messaging.operation.name': 'process',

@@ -60,6 +60,19 @@ export function testBus(name: string, start: () => Promise<BusWorld>): void {
       expect(Buffer.from(seen[0]?.body ?? []).toString()).toBe('question');
     });
 
+    it('brings the headers of a request to its handler, and none where there are none', async () => {
+      const subject = nextSubject();
+      const seen: (readonly [string, string])[][] = [];
+      await server.serve(subject, (request) => {
+        seen.push([...request.headers]);
+        echo(request);
+      });
+      const headers = { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' };
+      expect(replyText(await client.request(subject, bytes('one'), { timeoutMs: 5_000, headers }))).toBe('echo one');
+      expect(replyText(await client.request(subject, bytes('two'), { timeoutMs: 5_000 }))).toBe('echo two');
+      expect(seen).toEqual([Object.entries(headers), []]);
+    });
+
     it('answers no-responders at once when nobody serves the subject', async () => {
       const startedAt = performance.now();
       expect(await client.request(nextSubject(), bytes('x'), { timeoutMs: 20_000 })).toEqual({ kind: 'no-responders' });

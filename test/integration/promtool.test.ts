@@ -89,12 +89,12 @@ describe('promtool', () => {
 
   it('finds nothing wrong with the joined metrics of processes, one of which has died', async (context) => {
     const promtool = promtoolOf(context);
-    const join = new MetricJoin();
-    join.update(0, 1, await metrics.snapshot(), 0);
-    join.ended(0, 1);
-    join.update(0, 2, await metrics.snapshot(), 0);
-    join.update(1, 1, await metrics.snapshot(), 0);
-    const text = join.render(1_500);
+    const joined = new MetricJoin();
+    joined.update(0, 1, await metrics.snapshot(), 0);
+    joined.ended(0, 1);
+    joined.update(0, 2, await metrics.snapshot(), 0);
+    joined.update(1, 1, await metrics.snapshot(), 0);
+    const text = joined.render(1_500);
     expect(text).toContain('cabinet_tasks_total{pipeline="card",outcome="completed"} 3');
     expect(await checkMetrics(promtool, text)).toEqual({ code: 0, text: '' });
   });

@@ -66,6 +66,7 @@ describe('the way of a stage to its driver', () => {
     expect(metrics.value('retries_total', { pipeline: 'card', stage: 'photos', class: 'retryable' })).toBe(2);
     expect(metrics.count('stage_duration_seconds', { stage: 'photos', outcome: 'failed' })).toBe(2);
     expect(metrics.count('stage_duration_seconds', { outcome: 'completed' })).toBe(6);
+    expect(metrics.count('stage_queue_seconds')).toBe(8);
     expect(metrics.value('running_stages')).toBe(0);
     const records = (await world.test.run(commitsOf(world.test.journal))).flatMap(({ commit }) => commit.records);
     expect(records.filter(({ task }) => task === 'a').map(({ to }) => to)).toEqual([
