@@ -77,8 +77,9 @@ describe('a node that is told to stop', () => {
     await world.untilAllEnd(client);
     const report = await world.expectAllDone();
     const released = report.records.filter(({ event }) => event.type === 'stage.released');
-    expect(released).toHaveLength(1);
-    expect(released[0]?.task).toMatch(/^slow-/);
+    // The one that was held, and whatever else the grace did not let finish.
+    expect(released.length).toBeGreaterThanOrEqual(1);
+    for (const { task } of released) expect(task).toMatch(/^slow-/);
     expect(report.records.filter(({ event }) => event.type === 'owner.changed')).toEqual([]);
   });
 
