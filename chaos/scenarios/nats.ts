@@ -46,6 +46,9 @@ function playPart(options: ScenarioOptions, signal: AbortSignal, servers: 1 | 3)
     const { acceptedInOutage, committedInOutage, resumeMs } = reportOutages(outages, facts.load, facts.entries);
     const lateResumes = resumeMs.filter((oneMs) => oneMs > resumeBoundMs).length;
     const ended = nodeIds.length - world.fleet.running.length;
+    const leasesLost = world.fleet.running
+      .flatMap(({ log }) => log)
+      .filter(({ message }) => message.startsWith('the node lease was not renewed in time')).length;
     const violations = [
       ...verdict.violations,
       ...(acceptedInOutage > 0 ? [`I44: ${acceptedInOutage} tasks were accepted without a majority of servers`] : []),
@@ -63,6 +66,7 @@ function playPart(options: ScenarioOptions, signal: AbortSignal, servers: 1 | 3)
       acceptedInOutage,
       committedInOutage,
       resumeMsMax: percentile(resumeMs, 1),
+      leasesLost,
       acceptGapMsMax: longestAcceptGapMs(facts.load),
       violations,
       ok,
@@ -166,6 +170,7 @@ function together(cluster: ScenarioResult, single: ScenarioResult): ScenarioResu
     epochs: sum(({ epochs }) => epochs),
     lateErrors: sum(({ lateErrors }) => lateErrors),
     outages: sum(({ outages }) => Number(outages)),
+    leasesLost: sum(({ leasesLost }) => Number(leasesLost)),
     acceptedInOutage: sum(({ acceptedInOutage }) => Number(acceptedInOutage)),
     committedInOutage: sum(({ committedInOutage }) => Number(committedInOutage)),
     violations: parts.flatMap(({ violations }) => violations),
