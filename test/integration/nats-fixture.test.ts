@@ -3,14 +3,15 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { readMetaLeader, readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
-import { startNats } from '../support/nats-server.ts';
+import { askNats } from '../support/nats-api.ts';
+import { chosenProvider, startNats } from '../support/nats-server.ts';
 
 describe('the nats-server fixture', () => {
   it('starts one server with JetStream, kills it, and restarts it on the same address', async () => {
-    const nats = await startNats({ sync: 'always' });
+    const nats = await startNats({ provider: 'binary', sync: 'always' });
     try {
       const before = await readNatsServerInfo(nats.monitorUrls[0] ?? '');
       expect(before).toMatchObject({ syncAlways: true, storeDir: expect.stringContaining('jetstream') as string });
@@ -26,7 +27,7 @@ describe('the nats-server fixture', () => {
   });
 
   it('freezes a server, which then answers nothing, and resumes it', async () => {
-    const nats = await startNats({ jetStream: false });
+    const nats = await startNats({ provider: 'binary', jetStream: false });
     try {
       await nats.freeze();
       expect(await readNatsHealth(nats.monitorUrls[0] ?? '')).toMatchObject({ healthy: false });
@@ -38,7 +39,7 @@ describe('the nats-server fixture', () => {
   });
 
   it('starts a cluster of three that still has a leader after one is killed', async () => {
-    const nats = await startNats({ servers: 3 });
+    const nats = await startNats({ provider: 'binary', servers: 3 });
     try {
       expect(nats.urls).toHaveLength(3);
       await nats.kill(1);
@@ -52,7 +53,9 @@ describe('the nats-server fixture', () => {
   });
 
   it('says what the server complained about when its configuration is wrong', async () => {
-    await expect(startNats({ extraConfig: 'no_such_setting {{{' })).rejects.toThrow(/ended while it started/);
+    await expect(startNats({ provider: 'binary', extraConfig: 'no_such_setting {{{' })).rejects.toThrow(
+      /ended while it started/,
+    );
   });
 
   it('leaves no server and no folder behind when the test process is killed', async () => {
@@ -62,6 +65,51 @@ describe('the nats-server fixture', () => {
     const { pid, folder } = JSON.parse(chunk.toString()) as { pid: number; folder: string };
     child.kill('SIGKILL');
     await expect.poll(() => isAlive(pid) || existsSync(folder), { timeout: 10_000 }).toBe(false);
+  });
+});
+
+describe('the choice of NATS servers', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('is processes when nothing is set, and an error that lists the providers when the setting is none of them', () => {
+    expect(chosenProvider(undefined)).toBe('binary');
+    expect(() => chosenProvider('docker')).toThrow(/"docker"; it may be binary, testcontainers, url/);
+  });
+
+  it('names the provider that can cut a server off, where processes cannot', async () => {
+    const nats = await startNats({ provider: 'binary', jetStream: false });
+    try {
+      await expect(nats.partition()).rejects.toThrow(/CABINET_TEST_NATS=testcontainers/);
+    } finally {
+      await nats.stop();
+    }
+  });
+
+  it('uses a given server, does nothing to it, and deletes only the streams that were made since', async () => {
+    const owner = await startNats({ provider: 'binary' });
+    const makeStream = async (name: string): Promise<unknown> =>
+      askNats(owner, `$JS.API.STREAM.CREATE.${name}`, { name, subjects: [name], storage: 'memory' });
+    try {
+      await makeStream('before');
+      vi.stubEnv('CABINET_TEST_NATS_URL', owner.url);
+      const nats = await startNats({ provider: 'url' });
+      expect(nats.urls).toEqual([owner.url]);
+      await expect(nats.kill()).rejects.toThrow(/belongs to somebody else/);
+      await makeStream('since');
+      await nats.stop();
+      expect(await askNats(owner, '$JS.API.STREAM.NAMES')).toMatchObject({ streams: ['before'] });
+    } finally {
+      await owner.stop();
+    }
+  });
+
+  it('refuses a test that needs a server of a certain kind, and one without an address, on a given server', async () => {
+    vi.stubEnv('CABINET_TEST_NATS_URL', '');
+    await expect(startNats({ provider: 'url' })).rejects.toThrow(/needs the address in CABINET_TEST_NATS_URL/);
+    vi.stubEnv('CABINET_TEST_NATS_URL', 'nats://127.0.0.1:1');
+    await expect(startNats({ provider: 'url', servers: 3, sync: 'always' })).rejects.toThrow(
+      /sync: always and 3 servers/,
+    );
   });
 });
 
