@@ -8,6 +8,7 @@ import type {
 } from '../core/process-messages.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Gauge, Metrics } from '../ports/metrics.ts';
 import type { NodeProcess, NodeProcesses } from '../ports/node-processes.ts';
 import type { Random } from '../ports/random.ts';
@@ -108,16 +109,8 @@ export class ProcessSupervisor {
     this.#deps = deps;
     this.#policy = policy;
     this.#state = newSupervisor({ baseId, count });
-    this.#restarts = deps.metrics.counter({
-      name: 'worker_restarts_total',
-      help: 'Node processes that were started again, by why the one before had ended',
-      labels: ['reason'],
-    });
-    this.#up = deps.metrics.gauge({
-      name: 'worker_up',
-      help: 'Whether the node process of a slot serves',
-      labels: ['slot'],
-    });
+    this.#restarts = deps.metrics.counter(metricCatalog.workerRestarts);
+    this.#up = deps.metrics.gauge(metricCatalog.workerUp);
     this.ready = new Promise((resolve) => {
       this.#resolveReady = resolve;
     });

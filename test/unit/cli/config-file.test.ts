@@ -50,6 +50,13 @@ describe('a configuration', () => {
     [{ pipelines: [demo], nats: 'nats://a' }, 'nats must be an object'],
     [{ pipelines: [demo], nats: { url: 'nats://a' } }, 'nats.url is not a setting'],
     [{ pipelines: [demo], nats: { servers: [] } }, 'nats.servers must be a URL'],
+    [{ pipelines: [demo], supervisor: 4 }, 'supervisor must be an object'],
+    [{ pipelines: [demo], supervisor: { nodes: 4 } }, 'supervisor.nodes is not a setting'],
+    [{ pipelines: [demo], supervisor: { processes: 0 } }, 'supervisor.processes must be a whole number from 1 to 1024'],
+    [
+      { pipelines: [demo], supervisor: { hungAfterMs: '9' } },
+      'supervisor.hungAfterMs must be a whole number from 3000',
+    ],
     [{ pipelines: [demo], nodeId: '' }, 'nodeId must be text'],
   ])('CONFIG_INVALID: %#', (value, says) => {
     expect(() => checkConfig(value, 'cabinet.config.mjs')).toThrow(

@@ -71,6 +71,16 @@ describe('settings', () => {
     expect(engine).toMatchObject({ leaseTtlMs: 30_000, shardCount: 4, leaseRenewMs: 5_000 });
   });
 
+  it('node processes are named by a flag, the environment or the file; none means one node in the own process', () => {
+    const config = { supervisor: { processes: 2, hungAfterMs: 9_000 } };
+    expect(resolve().supervisor.processes).toBeUndefined();
+    expect(resolve({}, {}, config).supervisor).toMatchObject({ processes: 2, hungAfterMs: 9_000 });
+    expect(resolve({}, { CABINET_PROCESSES: '3' }, config).supervisor.processes).toBe(3);
+    const flagged = resolve({ nodes: 4, hungAfter: 5_000 }, { CABINET_PROCESSES: '3' }, config);
+    expect(flagged.supervisor).toMatchObject({ processes: 4, hungAfterMs: 5_000 });
+    expect(sourceOf(flagged, 'supervisor.processes')).toBe('flag --nodes');
+  });
+
   it.each<[SettingFlags, Environment, Record<string, unknown>, RegExp, string]>([
     [{ namespace: 'Not Good' }, {}, {}, /namespace must be/, 'flag --namespace'],
     [{}, { CABINET_SHARD_COUNT: '0' }, {}, /shardCount must be .*, got 0/, 'env CABINET_SHARD_COUNT'],
