@@ -21,6 +21,9 @@ import { beatIntervalMs } from './supervisor/process-state.ts';
 /** On top of the grace, for the processes beside this one to leave the NATS server of a supervisor that has died. */
 const leaveMarginMs = 5_000;
 
+/** How long a process that has failed tries to say why. */
+const lastWordsMs = 500;
+
 /** One node as a process of its own. */
 class NodeProcessBody {
   readonly #clock: Clock = new SystemClock();
@@ -139,6 +142,8 @@ class NodeProcessBody {
   }
 
   async #exitWith(error: EngineError): Promise<never> {
+    // A supervisor that is frozen must not keep a broken process alive.
+    this.#clock.setTimer(lastWordsMs, () => process.exit(1));
     await this.#channel.send({ type: 'node.failed', error: error.toReport() });
     process.exit(1);
   }

@@ -162,6 +162,14 @@ describe('cabinet start --nodes on a given NATS server', () => {
     expect(pids()).toEqual(before);
   });
 
+  it('SIGTERM to one node drains that node alone, and it is started again', async () => {
+    const before = pids().get('n-3') ?? 0;
+    process.kill(before, 'SIGTERM');
+    await waitUntilReadyAgain('n-3', before);
+    expect(logOf(running, 'a node process has ended').at(-1)).toMatchObject({ node: 'n-3', reason: 'exit-0' });
+    expect(running.child.exitCode).toBeNull();
+  });
+
   it('R-WRK-2: SIGUSR2 starts one node after the other anew; work meanwhile is neither lost nor done twice', async () => {
     await waitUntilAllRun();
     await until('the shards are settled', async () => (await client.cluster.status()).isBalanced, 30_000);
