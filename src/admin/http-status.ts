@@ -15,6 +15,7 @@ export const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
   PIPELINE_VERSION_UNKNOWN: 404,
   DEFINITION_CHANGED: 409,
   TASK_NOT_FOUND: 404,
+  NODE_NOT_FOUND: 404,
   TASK_CONFLICT: 409,
   NOT_ALLOWED: 409,
   MAILBOX_FULL: 429,
@@ -50,6 +51,7 @@ export const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
   REPLAY_DIVERGED: 500,
   RECORD_CORRUPT: 500,
   OWNERSHIP_LOST: 503,
+  RESTART_INTENSITY_EXCEEDED: 503,
   INTERNAL: 500,
 };
 

@@ -6,7 +6,9 @@ import type { Fields, JsonSchema } from './schema.ts';
 import { parametersOf } from './route-table.ts';
 
 /** Of every answer that is not the route's own. */
-const errorStatuses = [...new Set(Object.keys(errorCatalog).map((code) => httpStatusOf(code as never)))].toSorted();
+const errorStatuses = [...new Set(Object.keys(errorCatalog).map((code) => httpStatusOf(code as never)))].toSorted(
+  (one, other) => one - other,
+);
 const jsonType = 'application/json';
 
 /** The OpenAPI 3.1 document of these routes, made of the very schemas that requests are checked by. Pure. */

@@ -9,12 +9,13 @@ import { object } from './schema.ts';
  * @throws EngineError `INVALID_ARGUMENT` for an unknown or repeated name, or a value that the schema refuses
  */
 export function readQuery<const Of extends Fields>(fields: Of, parameters: URLSearchParams): ObjectOf<Of> {
+  // No name of a parameter may meet a name of `Object.prototype`.
   const given: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const name of new Set(parameters.keys())) {
     const schema = Object.hasOwn(fields, name) ? fields[name] : undefined;
     given[name] = valueOf(name, parameters.getAll(name), schema);
   }
-  return (object(fields) as Schema<ObjectOf<Of>>).read(given, 'query');
+  return object(fields).read(given, 'query');
 }
 
 function valueOf(name: string, texts: readonly string[], schema: Schema<unknown> | undefined): unknown {

@@ -26,11 +26,11 @@ export interface RouteRequest<Params = unknown, Query = unknown, Body = unknown>
   readonly idempotencyKey: string | undefined;
   readonly headers: Headers;
   /** Adds a header to the answer. */
-  setHeader(name: string, value: string): void;
+  readonly setHeader: (name: string, value: string) => void;
   /** Another status than the route's own. */
-  setStatus(status: number): void;
+  readonly setStatus: (status: number) => void;
   /** What the audit log shall tell of the change, where it is cheap to know. */
-  noteChange(change: { readonly before?: JsonValue; readonly after?: JsonValue }): void;
+  readonly noteChange: (change: { readonly before?: JsonValue; readonly after?: JsonValue }) => void;
 }
 
 /** What the audit log says an action is about. */

@@ -1,3 +1,4 @@
+import { unreachable } from '../core/errors.ts';
 import type { Millis, StageName, TaskId } from '../core/ids.ts';
 import type { TaskCommandName, TaskView } from '../core/task-view.ts';
 
@@ -170,6 +171,8 @@ function sentenceOf(task: ExplainedTask, holds: readonly Hold[], now: Millis): s
       return `The owner died under ${stage}, and nobody can tell whether it took effect: an operator must say.`;
     case 'deadLetter':
       return `${capital(stage)} was given up (${first.code ?? first.failureClass ?? 'no failure'}); an operator can redrive it.`;
+    default:
+      return unreachable(first);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../core/errors.ts';
+import { unreachable, type ErrorCode } from '../../core/errors.ts';
 import type { TaskId } from '../../core/ids.ts';
 import {
   chunkSize,
@@ -64,6 +64,8 @@ export function nextBulkStep(run: BulkRun): BulkStep {
     case 'watching':
     case 'settling':
       return { kind: 'look', chunks: chunksToWatch(run), delayMs: lookIntervalMs };
+    default:
+      return unreachable(run.phase);
   }
 }
 
@@ -76,6 +78,8 @@ export function afterBulkStep(run: BulkRun, result: BulkStepResult): BulkRun {
       return afterSent(run, result.outcomes);
     case 'looked':
       return afterLooked(run, result);
+    default:
+      return unreachable(result);
   }
 }
 

@@ -1,4 +1,4 @@
-import { asError, EngineError, errorCatalog, type ErrorCode } from '../../core/errors.ts';
+import { asError, EngineError, errorCatalog, unreachable, type ErrorCode } from '../../core/errors.ts';
 import type { TaskIndex } from '../../ports/task-index.ts';
 import type { AdminClient } from '../admin-deps.ts';
 import { bulkCommandId, chunkSize, selectedOf, type BulkRun, type SelectedTask } from './bulk-run.ts';
@@ -50,6 +50,8 @@ export async function doBulkStep(
       for (const chunk of step.chunks) chunks.push(await look(deps, run, chunk));
       return { kind: 'looked', chunks, delayMs: step.delayMs };
     }
+    default:
+      return unreachable(step);
   }
 }
 

@@ -1,5 +1,6 @@
 import { EngineError, invalidArgument } from '../../core/errors.ts';
 import type { JsonValue } from '../../core/json.ts';
+import type { TaskStatus } from '../../core/task-view.ts';
 import type { RouteDeps } from '../admin-deps.ts';
 import {
   bulkActions,
@@ -25,7 +26,7 @@ import {
   type Schema,
 } from '../schema.ts';
 import { commandIdField, countField, instantField, reasonField } from '../schemas/fields.ts';
-import { indexedTaskAnswer, taskFilterFields, taskStatuses } from '../schemas/tasks.ts';
+import { indexedTaskAnswer, taskFilterFields } from '../schemas/tasks.ts';
 import { isEmptyFilter, taskFilterOf } from '../task-filter.ts';
 
 /** More tasks than this are taken only when their number is confirmed. */
@@ -193,7 +194,7 @@ async function start(
 }
 
 /** The statuses in which an action can do anything: the others would only be refused, one by one. */
-const fittingStatuses: { readonly [Action in BulkAction]: readonly (typeof taskStatuses)[number][] } = {
+const fittingStatuses: { readonly [Action in BulkAction]: readonly TaskStatus[] } = {
   redrive: ['deadLettered', 'unknown'],
   resume: ['held', 'queued', 'running', 'backingOff', 'unknown'],
   pause: ['queued', 'running', 'backingOff', 'unknown'],

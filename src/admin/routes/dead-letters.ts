@@ -14,7 +14,6 @@ const { statuses: _statuses, ...filterFields } = taskFilterFields;
 
 /** The tasks that were given up: a list, and by what they failed of. A group is redriven as a bulk action with its fingerprint as filter. */
 export function deadLetterRoutes({ index }: Pick<RouteDeps, 'index'>): readonly Route[] {
-  const deadOnly = (filter: TaskFilter): TaskFilter => ({ ...filter, statuses: ['deadLettered'] });
   return [
     route({
       method: 'GET',
@@ -78,4 +77,8 @@ export function deadLetterRoutes({ index }: Pick<RouteDeps, 'index'>): readonly 
       },
     }),
   ];
+}
+
+function deadOnly(filter: TaskFilter): TaskFilter {
+  return { ...filter, statuses: ['deadLettered'] };
 }

@@ -11,10 +11,6 @@ const tag = 'health';
 
 /** Whether the process lives, is ready and has started; these alone need no credential, so they tell nothing but yes or no. */
 export function healthRoutes({ health, metrics }: Pick<RouteDeps, 'health' | 'metrics'>): readonly Route[] {
-  const answer = async (request: RouteRequest, ok: boolean): Promise<{ ok: boolean }> => {
-    if (!ok) request.setStatus(503);
-    return { ok };
-  };
   const open = { method: 'GET', role: 'public', tag, answer: healthAnswer } as const;
   return [
     route({
@@ -61,4 +57,9 @@ export function healthRoutes({ health, metrics }: Pick<RouteDeps, 'health' | 'me
 
 function areGood(checks: readonly HealthCheck[]): boolean {
   return checks.every(({ isGood }) => isGood);
+}
+
+async function answer(request: RouteRequest, ok: boolean): Promise<{ ok: boolean }> {
+  if (!ok) request.setStatus(503);
+  return { ok };
 }

@@ -173,5 +173,5 @@ function describe({ stages }: PipelineDefinition): JsonValue {
     retry: { ...stage.retry },
     skip: skip === null ? null : skip.reason,
     hasClassify: classify !== null,
-  })) as unknown as JsonValue;
+  }));
 }
