@@ -90,6 +90,8 @@ export interface RunningNode {
 
 /** How long an append may go without an answer before its outcome counts as unknown. */
 const ackTimeoutMs = 5_000;
+/** As {@link ackTimeoutMs}, for leases and locks: what was sent to a leader that has just died must leave a lease time for more tries. */
+const leaseTimeoutMs = 1_500;
 /** Bytes of a message that its subject and headers may take. */
 const messageHeadroomBytes = 4_096;
 
@@ -144,17 +146,23 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     metrics.gauge(metricCatalog.durability).set(1, { level, replicas: String(replicas) });
 
     const streams = new StreamApi({ link: requests, clock, logger });
-    undo.push('stream API', async () => streams.close());
+    const leaseStreams = new StreamApi({ link: requests, clock, logger, timeoutMs: leaseTimeoutMs });
+    undo.push('stream API', async () => {
+      streams.close();
+      leaseStreams.close();
+    });
     const api = new BucketApi({ api: streams });
     const stream = await ensureJournalStream(requests, { ...config, clock, logger });
     await ensureBuckets(api, config);
     const { namespace } = config;
     const commitAcks = new AckInbox({ link: commits, clock, logger, timeoutMs: ackTimeoutMs });
     const acks = new AckInbox({ link: requests, clock, logger, timeoutMs: ackTimeoutMs });
+    const leaseAcks = new AckInbox({ link: requests, clock, logger, timeoutMs: leaseTimeoutMs });
     // Each holds a timer, which would hold the process.
     undo.push('appends', async () => {
       commitAcks.close();
       acks.close();
+      leaseAcks.close();
     });
     const store = { api, link: requests, acks, clock, logger, namespace };
     const journal = new NatsJournal({ link: requests, acks: commitAcks, namespace, stream, clock, logger });
@@ -173,7 +181,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       random,
     });
     const current = new CurrentDeadLetters(deadLetters, clock, logger);
-    const leases = new NatsLeaseStore(store);
+    const leases = new NatsLeaseStore({ ...store, api: new BucketApi({ api: leaseStreams }), acks: leaseAcks });
     const engine = new Engine({
       config,
       nodeId,
