@@ -1,3 +1,5 @@
+import { shardOf } from '../../src/core/hash.ts';
+import type { TaskId } from '../../src/core/ids.ts';
 import type { JournalEntry } from '../../src/ports/journal.ts';
 import type { LoadFigures } from './load-figures.ts';
 import { machineMs } from './monotonic.ts';
@@ -55,8 +57,15 @@ export function reportOutages(
   };
 }
 
-/** The longest time between two acceptances. */
-export function longestAcceptGapMs(load: LoadFigures): number {
-  const accepts = load.accepted.map(([, atMs]) => atMs).toSorted((left, right) => left - right);
+/** The longest time between two acceptances, over all shards or of the shard for which it was longest. */
+export function longestAcceptGapMs(load: Pick<LoadFigures, 'accepted'>, shardCount = 1): number {
+  const shards = Array.from({ length: shardCount }, (_, shard) => shard);
+  const ofShard = (shard: number): LoadFigures['accepted'] =>
+    load.accepted.filter(([taskId]) => shardOf(taskId as TaskId, shardCount) === shard);
+  return Math.max(...shards.map((shard) => longestGapMs(ofShard(shard))));
+}
+
+function longestGapMs(accepted: LoadFigures['accepted']): number {
+  const accepts = accepted.map(([, atMs]) => atMs).toSorted((left, right) => left - right);
   return Math.round(Math.max(0, ...accepts.slice(1).map((atMs, index) => atMs - (accepts[index] ?? atMs))));
 }

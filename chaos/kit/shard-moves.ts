@@ -1,10 +1,9 @@
 import { decodeCommit } from '../../src/core/commit-codec.ts';
 import type { JournalEntry } from '../../src/ports/journal.ts';
 
-/** A change of membership, with the nodes that were there before or after it, whichever were more. */
+/** A change of membership, by the wall clock. */
 export interface MembershipChange {
   readonly at: number;
-  readonly nodes: number;
 }
 
 /** What one change moved. */

@@ -36,12 +36,11 @@ export const churn: Scenario = {
         for (let round = 1; round <= options.rounds; round += 1) {
           signal.throwIfAborted();
           const startedMs = performance.now();
-          const before = world.fleet.running.length;
           const at = Date.now();
           const isJoin = (round - 1) % (2 * steps) < steps;
           if (isJoin) await join(world, `n-${round + 1}`);
           else await leave(world);
-          changes.push({ at, nodes: Math.max(before, world.fleet.running.length) });
+          changes.push({ at });
           balanceMs.push(await untilBalanced(world, round));
           const isFull = options.rounds >= rounds;
           if (isFull) await pause(Math.max(0, changeIntervalMs - (performance.now() - startedMs)));

@@ -68,6 +68,7 @@ function playPart(options: ScenarioOptions, signal: AbortSignal, servers: 1 | 3)
       resumeMsMax: percentile(resumeMs, 1),
       leasesLost,
       acceptGapMsMax: longestAcceptGapMs(facts.load),
+      shardAcceptGapMsMax: longestAcceptGapMs(facts.load, shardCount),
       violations,
       ok,
     };

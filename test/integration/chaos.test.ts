@@ -53,7 +53,7 @@ describe('npm run chaos', () => {
     run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.chaos.json'], { cwd: repository }),
   );
 
-  it.each(smokes)('$rule: $name: $promise', async ({ name, rounds, seed }) => {
+  it.each(smokes)('$rule $name: $promise', async ({ name, rounds, seed }) => {
     const { code, stdout, stderr } = await chaos(name, '--rounds', String(rounds), '--seed', String(seed));
     const result = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as Record<string, number>;
     expect(result, `${stdout}${stderr}`).toMatchObject({
