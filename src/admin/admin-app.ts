@@ -11,6 +11,7 @@ import { readJsonBody, refuseBody } from './body-reader.ts';
 import { errorAnswerOf } from './error-answer.ts';
 import { hasRole, type Principal } from './principal.ts';
 import { readQuery, scalarOf } from './query-text.ts';
+import type { PageFiles } from './page-files.ts';
 import type { RateLimiter } from './rate-limiter.ts';
 import { checkOrigin, maximumBodyBytes, methodRefused } from './request-guard.ts';
 import { nobody, type Route, type RouteRequest } from './route.ts';
@@ -33,6 +34,8 @@ export interface AdminAppDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly isTls: boolean;
+  /** The console's page. It holds no data, and is all that answers without a credential beside the health paths. */
+  readonly page: PageFiles;
   /** Of each principal's requests. */
   readonly requests: RateLimiter;
   /** Of requests without a good credential, by address. */
@@ -73,6 +76,8 @@ export class AdminApp {
     }
     this.#app.notFound((context) =>
       this.#exchange(context.req.raw, context.req.path, context.env, async (exchange) => {
+        const file = this.#deps.page.answer(exchange.request, exchange.path, exchange.headers);
+        if (file !== null) return file;
         // A stranger is not told which addresses exist.
         await this.#requirePrincipal(exchange, null);
         throw new EngineError('NOT_FOUND', 'there is nothing at that address', { field: 'path', got: exchange.path });

@@ -15,6 +15,7 @@ import {
   type TlsFiles,
   type UpgradeHandler,
 } from './http-server.ts';
+import { readPageFiles } from './page-files.ts';
 import type { Principal } from './principal.ts';
 import { RateLimiter, type RateLimit } from './rate-limiter.ts';
 import type { Route } from './route.ts';
@@ -50,6 +51,8 @@ export interface AdminOptions extends Omit<RouteDeps, 'tokens' | 'sessions' | 't
   readonly tls?: TlsFiles | undefined;
   readonly documents: DocumentStore;
   readonly secrets: Secrets;
+  /** Folders to look for the console's page in; those of the package when left out. */
+  readonly pageFolders?: readonly string[] | undefined;
   /** The engine's version, for the description. */
   readonly version: string;
   readonly http?: Partial<HttpLimits> | undefined;
@@ -119,6 +122,7 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
     random,
     logger,
     isTls: tls !== null,
+    page: await readPageFiles(options.pageFolders),
     requests: new RateLimiter(clock, rates.principal),
     strangers: new RateLimiter(clock, rates.stranger),
     logins: new RateLimiter(clock, rates.failedLogin),
