@@ -195,6 +195,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       leases,
       bus,
       payloads: new PayloadStore({ blobs, config }),
+      blobs,
       registry,
       ports: options.ports ?? {},
       serve: (shard, deliver) =>

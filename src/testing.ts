@@ -160,6 +160,7 @@ export class TestEngine {
       leases,
       bus,
       payloads: new PayloadStore({ blobs, config }),
+      blobs,
       registry: new PipelineRegistry(pipelines),
       ports: this.#options.ports ?? {},
       serve: (shard, deliver) => serveShard(service, shard, deliver),

@@ -79,6 +79,11 @@ export class ActorHost {
     return this.#actors.size;
   }
 
+  /** Whether the task is in memory: it lives, or somebody asks for it now. */
+  has(taskId: TaskId): boolean {
+    return this.#actors.has(taskId);
+  }
+
   /** Commands that wait in mailboxes. */
   get waitingCommands(): number {
     return this.#waitingCommands;

@@ -199,6 +199,17 @@ export class Shard {
     this.#host.deliver(command, respond);
   }
 
+  /** Whether the task lives or is within its retention; null when that cannot be told now. */
+  async knows(taskId: TaskId): Promise<boolean | null> {
+    if (this.#phase !== 'serving') return null;
+    if (this.#host.has(taskId)) return true;
+    const isFinished = await new Promise<boolean | null>((resolve) => {
+      this.#finished.find(taskId, (found) => resolve(found.kind === 'failed' ? null : found.state !== null));
+    });
+    // It may have been submitted while the store was asked, or the shard lost.
+    return this.#phase !== 'serving' ? null : this.#host.has(taskId) || isFinished;
+  }
+
   /**
    * Hands the shard over in good order: no new command, no new stage; running drivers get the grace to finish, the rest is aborted,
    * and the stages whose drivers have stopped are released; all that is committed, and the snapshots are written.

@@ -6,6 +6,7 @@ import type { ShardCommand } from '../core/messages.ts';
 import type { NodeLife } from '../core/node-messages.ts';
 import type { Reply } from '../core/replies.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
+import type { BlobStore } from '../ports/blobs.ts';
 import type { Bus, BusService } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
@@ -31,6 +32,8 @@ export interface EngineDeps {
   /** Heartbeats and notices between the nodes. */
   readonly bus: Bus;
   readonly payloads: PayloadStore;
+  /** Where payloads of tasks that nobody can ask for any more are deleted. */
+  readonly blobs: Pick<BlobStore, 'census' | 'deleteTask'>;
   readonly registry: PipelineRegistry;
   /** The user's integrations, handed to every driver. */
   readonly ports: Readonly<Record<string, unknown>>;

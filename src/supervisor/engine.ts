@@ -9,6 +9,7 @@ import type { NodeId, ShardId } from '../core/ids.ts';
 import type { NodeStatus } from '../core/node-messages.ts';
 import type { EngineDeps } from './engine-deps.ts';
 import { LoopLag } from './loop-lag.ts';
+import { PayloadJanitor } from './payload-janitor.ts';
 import { OwnedShards, type OwnedShardStatus } from './owned-shards.ts';
 
 export type { EngineDeps } from './engine-deps.ts';
@@ -53,6 +54,7 @@ export class Engine {
   readonly #orders: OrderBook;
   readonly #metrics: ClusterMetrics;
   readonly #loopLag: LoopLag | null;
+  readonly #janitor: PayloadJanitor;
   #phase: 'new' | 'running' | 'stopping' | 'stopped' = 'new';
   #stopping: Promise<void> | null = null;
 
@@ -96,6 +98,11 @@ export class Engine {
       },
       onRested: () => this.#wake(),
       onHandedOver: () => this.#metrics.handovers.add(),
+    });
+    this.#janitor = new PayloadJanitor({
+      ...deps,
+      serves: (taskId) => this.#lease.isGood && this.#shards.servesTask(taskId),
+      knows: (taskId) => this.#shards.knows(taskId),
     });
     this.#loopLag =
       deps.watchesEventLoop === false
@@ -174,6 +181,7 @@ export class Engine {
     }
     this.#phase = 'running';
     this.#loopLag?.start();
+    this.#janitor.start();
     await this.#agent.round();
     await this.#withDeadline(this.#agent.opened(), startDeadlineMs);
     for (const error of this.#shards.failing.values()) {
@@ -202,6 +210,7 @@ export class Engine {
     // Last: a node that does not answer is held to be dead, and its shards are taken without waiting for their handover.
     await this.#link.stop();
     this.#loopLag?.stop();
+    this.#janitor.close();
     this.#phase = 'stopped';
   }
 
@@ -214,6 +223,7 @@ export class Engine {
     this.#phase = 'stopped';
     this.#lease.abandon();
     this.#loopLag?.stop();
+    this.#janitor.close();
     const reason = new EngineError('UNAVAILABLE', `node ${this.#deps.nodeId} was stopped`);
     await Promise.all([this.#link.stop(), this.#shards.dropForGood(reason), this.#agent.stop()]);
   }

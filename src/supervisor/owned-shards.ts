@@ -2,7 +2,8 @@ import type { PlannedAcquire, PlannedRelease } from '../cluster/assignment-plan.
 import type { MemberIdentity } from '../cluster/membership.ts';
 import { releaseShard, takeShard, type TakenShard } from '../cluster/shard-takeover.ts';
 import { asError, EngineError } from '../core/errors.ts';
-import type { ShardId } from '../core/ids.ts';
+import { shardOf } from '../core/hash.ts';
+import type { ShardId, TaskId } from '../core/ids.ts';
 import type { BusService } from '../ports/bus.ts';
 import type { TimerHandle } from '../ports/clock.ts';
 import type { ShardLock } from '../ports/leases.ts';
@@ -113,6 +114,17 @@ export class OwnedShards {
   /** Those that are served, opened or handed over now. */
   get serving(): ReadonlySet<ShardId> {
     return new Set([...this.#owned.keys(), ...this.#opening, ...this.#handovers.keys()]);
+  }
+
+  /** Whether the task's shard is served here. */
+  servesTask(taskId: TaskId): boolean {
+    return this.#owned.has(shardOf(taskId, this.#deps.config.shardCount));
+  }
+
+  /** As {@link Shard.knows}; null for a task of a shard that is not served here. */
+  async knows(taskId: TaskId): Promise<boolean | null> {
+    const owned = this.#owned.get(shardOf(taskId, this.#deps.config.shardCount));
+    return owned === undefined ? null : owned.shard.knows(taskId);
   }
 
   get handingOver(): ReadonlySet<ShardId> {

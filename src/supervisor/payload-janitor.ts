@@ -4,6 +4,7 @@ import { parseTaskId, type Millis, type TaskId } from '../core/ids.ts';
 import type { BlobCensus, BlobStore } from '../ports/blobs.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { Random } from '../ports/random.ts';
 
@@ -45,10 +46,7 @@ export class PayloadJanitor {
 
   constructor(deps: PayloadJanitorDeps) {
     this.#deps = deps;
-    this.#deleted = deps.metrics.counter({
-      name: 'payload_tasks_deleted_total',
-      help: 'Tasks past every retention whose stored payloads were deleted',
-    });
+    this.#deleted = deps.metrics.counter(metricCatalog.payloadTasksDeleted);
   }
 
   /** Looks from time to time from now on. */

@@ -1,6 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 
+import { FatalError } from '../../../src/core/driver-errors.ts';
 import type { TaskId } from '../../../src/core/ids.ts';
+import { definePipeline } from '../../../src/pipeline/define-pipeline.ts';
 import { MemoryLogger } from '../../../src/platform/memory-logger.ts';
 import { MemoryMetrics } from '../../../src/platform/memory-metrics.ts';
 import { SeededRandom } from '../../../src/platform/seeded-random.ts';
@@ -13,6 +16,7 @@ import {
   maximumTasksPerLook,
   PayloadJanitor,
 } from '../../../src/supervisor/payload-janitor.ts';
+import { TestEngine } from '../../../src/testing.ts';
 
 const config = { finishedRetentionMs: 60_000, auditWindowMs: 3_600_000 };
 const keepMs = config.auditWindowMs + janitorMarginMs;
@@ -139,5 +143,47 @@ describe('the payload janitor', () => {
     await clock.advance(keepMs + 1);
     expect(await janitor.look()).toBe(maximumTasksPerLook);
     expect(await left()).toEqual([`t-${maximumTasksPerLook}`, 'newest']);
+  });
+});
+
+describe('an engine', () => {
+  const bytes = 5_000;
+  const anEngine = async () => {
+    const pipeline = definePipeline({
+      name: 'large',
+      version: 1,
+      input: z.object({ text: z.string(), isBroken: z.boolean() }),
+      stages: (stages) =>
+        stages.stage('parse', {
+          output: z.string(),
+          retry: { maxAttempts: 1 },
+          timeoutMs: 1_000,
+          driver: ({ input }) => {
+            if (input.isBroken) throw new FatalError('broken');
+            return input.text;
+          },
+        }),
+    });
+    const test = await TestEngine.start({
+      pipelines: [pipeline],
+      config: { ...config, inlinePayloadBytes: 1_000, shardCount: 4, leaseTtlMs: 3_600_000, leaseRenewMs: 1_000_000 },
+    });
+    const submit = (taskId: string, isBroken = false) =>
+      test.run(test.client.submit(pipeline, { text: 'x'.repeat(bytes), isBroken }, { taskId }));
+    const stored = async () => [...(await test.blobs.census(() => true)).newestAt.keys()].toSorted();
+    return { test, submit, stored };
+  };
+
+  it('deletes the payloads of a finished task after every retention, and keeps those of a dead letter', async () => {
+    const { test, submit, stored } = await anEngine();
+    await submit('done');
+    await submit('dead', true);
+    await test.advance(10_000);
+    expect(await stored()).toEqual(['dead', 'done']);
+    await test.advance(keepMs - 20_000);
+    expect(await stored()).toEqual(['dead', 'done']);
+    await test.advance(2 * janitorIntervalMs);
+    expect(await stored()).toEqual(['dead']);
+    await test.stop();
   });
 });
