@@ -1,11 +1,12 @@
 import { parseArgs } from 'node:util';
 import type { Scenario } from './kit/scenario.ts';
 import { churn } from './scenarios/churn.ts';
+import { kill } from './scenarios/kill.ts';
 import { nats } from './scenarios/nats.ts';
 import { zombie } from './scenarios/zombie.ts';
 
 const exitCodes = { ok: 0, notOk: 1, wrongArguments: 2, interrupted: 130 } as const;
-const scenarios: Readonly<Record<string, Scenario>> = { zombie, churn, nats };
+const scenarios: Readonly<Record<string, Scenario>> = { zombie, churn, nats, kill };
 const largestSeed = 2 ** 32 - 1;
 
 const usage = [

@@ -18,6 +18,8 @@ const order = z.object({
   seed: z.number(),
   /** Fails once in `parse`, and once in `photos` after its second photo. */
   flaky: z.boolean(),
+  /** Longest that a driver takes. */
+  longestMs: z.number().optional(),
 });
 
 /** The name of the stage whose outcome an operator has to look up. */
@@ -36,7 +38,7 @@ export const chaosPipeline = definePipeline({
         timeoutMs: 60_000,
         driver: (ctx) => {
           if (ctx.input.flaky && ctx.attempt === 1) throw new RetryableError('the first try fails', { code: 'FLAKY' });
-          return work(ctx, ctx.input.seed, () => applyEffect(ctx, 'idempotent'));
+          return work(ctx, ctx.input, () => applyEffect(ctx, 'idempotent'));
         },
       })
       .stage('photos', {
@@ -46,10 +48,15 @@ export const chaosPipeline = definePipeline({
         driver: async (ctx) => {
           const receipts: string[] = [];
           for (let index = 1; index <= photoCount; index += 1) {
-            const photo = await ctx.checkpoint(`photo-${index}`, () =>
-              work(ctx, ctx.input.seed + index, () => applyEffect(ctx, 'idempotent', `:photo-${index}`)),
+            const { seed, longestMs } = ctx.input;
+            const photo = {
+              seed: seed + index,
+              longestMs: longestMs === undefined ? undefined : longestMs / photoCount,
+            };
+            const done = await ctx.checkpoint(`photo-${index}`, () =>
+              work(ctx, photo, () => applyEffect(ctx, 'idempotent', `:photo-${index}`)),
             );
-            receipts.push(photo.receipt);
+            receipts.push(done.receipt);
             if (index === 2 && ctx.input.flaky && ctx.attempt === 1) throw new RetryableError('the second photo fails');
           }
           return { receipts };
@@ -63,7 +70,7 @@ export const chaosPipeline = definePipeline({
           execute: async (ctx) => {
             // The outside does not know the key: after an attempt that failed somehow, ask first.
             const known = ctx.attempt > 1 ? await lookUpEffect(ctx) : ({ kind: 'notDone' } as const);
-            return known.kind === 'done' ? known.output : work(ctx, ctx.input.seed, () => applyEffect(ctx, 'blind'));
+            return known.kind === 'done' ? known.output : work(ctx, ctx.input, () => applyEffect(ctx, 'blind'));
           },
           lookup: (ctx) => lookUpEffect(ctx),
         },
@@ -73,27 +80,31 @@ export const chaosPipeline = definePipeline({
         retry: { maxAttempts: 1 },
         timeoutMs: 60_000,
         effect: 'atMostOnce',
-        driver: (ctx) => work(ctx, ctx.input.seed, () => applyEffect(ctx, 'blind')),
+        driver: (ctx) => work(ctx, ctx.input, () => applyEffect(ctx, 'blind')),
       })
       .stage('cleanup', {
         output: receipt,
         retry,
         timeoutMs: 60_000,
-        driver: (ctx) => work(ctx, ctx.input.seed, () => applyEffect(ctx, 'idempotent')),
+        driver: (ctx) => work(ctx, ctx.input, () => applyEffect(ctx, 'idempotent')),
       }),
 });
 
 /** The input of the task of that number. */
-export function chaosInput(seed: number, number: number): z.infer<typeof order> {
-  return { seed, flaky: unitHash(`${seed}/${number}/flaky`) < 0.1 };
+export function chaosInput(
+  { seed, longestMs }: { readonly seed: number; readonly longestMs?: number },
+  number: number,
+): z.infer<typeof order> {
+  const flaky = unitHash(`${seed}/${number}/flaky`) < 0.1;
+  return longestMs === undefined ? { seed, flaky } : { seed, flaky, longestMs };
 }
 
 async function work<Result>(
   { taskId, stage, signal }: Pick<StageContext, 'taskId' | 'stage' | 'signal'>,
-  seed: number,
+  { seed, longestMs = driverMs.most }: { readonly seed: number; readonly longestMs?: number | undefined },
   effect: () => Promise<Result>,
 ): Promise<Result> {
-  const spanMs = driverMs.least * (driverMs.most / driverMs.least) ** unitHash(`${seed}/${taskId}/${stage}`);
+  const spanMs = driverMs.least * (longestMs / driverMs.least) ** unitHash(`${seed}/${taskId}/${stage}`);
   const afterMs = unitHash(`${seed}/${taskId}/${stage}/after`) < 0.5 ? 0 : spanMs / 2;
   await sleep(spanMs - afterMs, undefined, { signal });
   const result = await effect();

@@ -12,6 +12,7 @@ import { LedgerChild } from './ledger-child.ts';
 import { LoadChild } from './load-child.ts';
 import type { LoadSettings } from './load-process.ts';
 import { NodeFleet } from './node-fleet.ts';
+import type { NodeSettings } from './node-process.ts';
 import { judge, type Facts, type Verdict } from './verdict.ts';
 import { until } from './wait.ts';
 
@@ -47,11 +48,14 @@ export class ChaosWorld {
   readonly fleet: NodeFleet;
   readonly shardCount: number;
   readonly namespace = namespace;
+  /** With what each node runs. */
+  readonly settings: Omit<NodeSettings, 'nodeId'>;
+  /** Where logs and evidence of this run are. */
+  readonly folder: string;
   /** Set by {@link startLoad} and {@link connect}. */
   #load: LoadChild | undefined;
   #view: ClusterView | undefined;
   readonly #options: ScenarioOptions;
-  readonly #folder: string;
   readonly #undo: UndoStack;
 
   private constructor(parts: {
@@ -63,9 +67,11 @@ export class ChaosWorld {
     readonly ledger: LedgerChild;
     readonly fleet: NodeFleet;
     readonly shardCount: number;
+    readonly settings: Omit<NodeSettings, 'nodeId'>;
   }) {
     this.#options = parts.options;
-    this.#folder = parts.folder;
+    this.folder = parts.folder;
+    this.settings = parts.settings;
     this.#undo = parts.undo;
     this.log = parts.log;
     this.nats = parts.nats;
@@ -94,17 +100,15 @@ export class ChaosWorld {
       undo.push('servers', () => nats.stop());
       const ledger = await LedgerChild.start(join(folder, 'ledger.log'));
       undo.push('ledger', () => ledger.stop());
-      const fleet = new NodeFleet(
-        {
-          servers: nats.urls,
-          ledgerUrl: ledger.url,
-          config: { namespace, shardCount, replicas: servers, maxInterruptions: 50, ...config },
-        },
-        folder,
-      );
+      const settings = {
+        servers: nats.urls,
+        ledgerUrl: ledger.url,
+        config: { namespace, shardCount, replicas: servers, maxInterruptions: 50, ...config },
+      };
+      const fleet = new NodeFleet(settings, folder);
       undo.push('nodes', () => fleet.stop());
       signal.throwIfAborted();
-      const world = new ChaosWorld({ options, folder, log, undo, nats, ledger, fleet, shardCount });
+      const world = new ChaosWorld({ options, folder, log, undo, nats, ledger, fleet, shardCount, settings });
       return await scenario(world).catch(async (error: unknown) => {
         if (!signal.aborted) await world.#keepEvidence(error);
         throw error;
@@ -126,10 +130,15 @@ export class ChaosWorld {
     return this.#load;
   }
 
-  /** Starts the nodes one after the other, then the view and the load. */
+  /** Ends something that a scenario has started itself, before what is older. */
+  defer(name: string, stop: () => Promise<void>): void {
+    this.#undo.push(name, stop);
+  }
+
+  /** Starts the nodes one after the other, then the view and the load. A scenario whose nodes run already names none. */
   async start(
     nodeIds: readonly string[],
-    load: Pick<LoadSettings, 'tasksPerSecond' | 'maximumInFlight' | 'deadlineMs'>,
+    load: Pick<LoadSettings, 'tasksPerSecond' | 'maximumInFlight' | 'deadlineMs' | 'longestMs'>,
   ): Promise<void> {
     for (const nodeId of nodeIds) {
       const node = await this.fleet.start(nodeId);
@@ -143,7 +152,7 @@ export class ChaosWorld {
     const { seed } = this.#options;
     const started = await LoadChild.start(
       { ...load, servers: urls, namespace, ledgerUrl: this.ledger.url, seed },
-      join(this.#folder, 'load.log'),
+      join(this.folder, 'load.log'),
     );
     this.#load = started;
     this.#undo.push('load', () => started.stop());
@@ -184,7 +193,7 @@ export class ChaosWorld {
   /** Keeps the evidence of a red run, and removes what a green one has written. */
   keep(isGreen: boolean, facts: Facts): void {
     if (isGreen && !this.#options.isKept) {
-      rmSync(this.#folder, { recursive: true, force: true });
+      rmSync(this.folder, { recursive: true, force: true });
       return;
     }
     this.#write(facts);
@@ -196,17 +205,17 @@ export class ChaosWorld {
     try {
       this.#write({ entries: await this.view.readJournal(), ledger: await this.ledger.facts() });
     } catch (thrown) {
-      this.log.tell('kept', 'all', `only logs, in ${this.#folder}: ${String(thrown)}`);
+      this.log.tell('kept', 'all', `only logs, in ${this.folder}: ${String(thrown)}`);
     }
   }
 
   #write(facts: Pick<Facts, 'entries' | 'ledger'>): void {
     const lines = facts.entries.map(({ body, ...entry }) => JSON.stringify({ ...entry, commit: decodeCommit(body) }));
-    writeFileSync(join(this.#folder, 'journal.jsonl'), lines.join('\n'));
+    writeFileSync(join(this.folder, 'journal.jsonl'), lines.join('\n'));
     writeFileSync(
-      join(this.#folder, 'ledger.jsonl'),
+      join(this.folder, 'ledger.jsonl'),
       facts.ledger.executions.map((one) => JSON.stringify(one)).join('\n'),
     );
-    this.log.tell('kept', 'all', `logs, journal and ledger are in ${this.#folder}`);
+    this.log.tell('kept', 'all', `logs, journal and ledger are in ${this.folder}`);
   }
 }

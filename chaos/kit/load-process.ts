@@ -18,6 +18,8 @@ export interface LoadSettings {
   readonly maximumInFlight: number;
   /** Deadline of one submit. */
   readonly deadlineMs: number;
+  /** Longest that a driver takes; the pipeline's own when left out. */
+  readonly longestMs?: number;
 }
 
 /** What the load's process is asked. */
@@ -102,7 +104,7 @@ async function submit(taskId: string, number: number): Promise<boolean> {
   while (state.phase !== 'over') {
     const sentMs = performance.now();
     try {
-      await client.submit(chaosPipeline, chaosInput(settings.seed, number), {
+      await client.submit(chaosPipeline, chaosInput(settings, number), {
         taskId,
         deadlineMs: settings.deadlineMs,
       });

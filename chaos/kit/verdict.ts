@@ -4,10 +4,11 @@ import { finishedStatuses } from '../../src/core/task-view.ts';
 import type { JournalEntry } from '../../src/ports/journal.ts';
 import { checkEffects, type LedgerFacts } from '../../test/support/effects-checker.ts';
 import { checkJournal, type JournalReport } from '../../test/support/journal-checker.ts';
-import { chaosPipeline } from './chaos-pipeline.ts';
 import type { Fault } from './event-log.ts';
 import type { LoadFigures } from './load-figures.ts';
 import { percentile } from './percentiles.ts';
+import { pipelines } from './pipelines.ts';
+import type { ScenarioResult } from './scenario.ts';
 import { takeoverTimes } from './takeovers.ts';
 
 /** Broken rules that are told in full. */
@@ -62,7 +63,7 @@ export interface Verdict {
 /** Judges a run by what was read back: the accepted ids, the whole journal, the world. Pure. */
 export function judge(facts: Facts): Verdict {
   const { load, ledger, namespace, faults } = facts;
-  const report = checkJournal(facts.entries, [chaosPipeline]);
+  const report = checkJournal(facts.entries, pipelines);
   const ids = load.accepted.map(([taskId]) => taskId);
   const states = new Map(ids.map((id) => [id, stateOf(report, id)]));
   const open = new Set([...load.open, ...ids.filter((id) => !isEnded(states.get(id)))]);
@@ -103,6 +104,31 @@ export function judge(facts: Facts): Verdict {
     endMsMax,
     violations: violations.slice(0, toldViolations),
     ok: violations.length === 0 && ids.length > 0,
+  };
+}
+
+/** The results of a scenario's parts as one: counts are sums, times are those of the first part, and all parts stand beside. Pure. */
+export function joinParts(parts: Readonly<Record<string, ScenarioResult>>): ScenarioResult {
+  const all = Object.values(parts);
+  const [first] = all;
+  if (first === undefined) throw new Error('a scenario has at least one part');
+  const sum = (count: (part: ScenarioResult) => number): number => all.reduce((total, part) => total + count(part), 0);
+  return {
+    ...first,
+    tasks: sum(({ tasks }) => tasks),
+    completed: sum(({ completed }) => completed),
+    lost: sum(({ lost }) => lost),
+    repeated: sum(({ repeated }) => repeated),
+    duplicateEffects: sum(({ duplicateEffects }) => duplicateEffects),
+    faults: sum(({ faults }) => faults),
+    takeovers: sum(({ takeovers }) => takeovers),
+    refusedAppends: sum(({ refusedAppends }) => refusedAppends),
+    records: sum(({ records }) => records),
+    epochs: sum(({ epochs }) => epochs),
+    lateErrors: sum(({ lateErrors }) => lateErrors),
+    violations: Object.entries(parts).flatMap(([name, part]) => part.violations.map((line) => `${name}: ${line}`)),
+    ok: all.every(({ ok }) => ok),
+    parts,
   };
 }
 
