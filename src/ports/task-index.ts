@@ -1,5 +1,5 @@
 import type { Failure } from '../core/failures.ts';
-import type { Millis, PipelineName, ShardId, StageName, TaskId } from '../core/ids.ts';
+import type { Millis, PipelineName, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
 import type { TaskStatus } from '../core/task-view.ts';
 
 /** One task as the index knows it: what the records tell, without payloads. */
@@ -50,7 +50,7 @@ export interface TaskFilter {
   readonly updatedBefore?: Millis;
 }
 
-/** What a list can be sorted by; ties are broken by task id. */
+/** What a list can be sorted by; ties are broken by task id, and tasks without the value come last in both directions. */
 export const taskSortFields = ['updatedAt', 'submittedAt', 'endedAt', 'dueAt', 'taskId', 'attempt'] as const;
 
 /** One of {@link taskSortFields}. */
@@ -104,4 +104,41 @@ export interface TaskIndex {
   count(filter: TaskFilter): Promise<number>;
   /** Counts per value, the largest first, at most `limit` of them. */
   countBy(field: TaskGroupField, filter: TaskFilter, limit: number): Promise<readonly TaskGroup[]>;
+}
+
+/** A task with the journal entry that told of it last. */
+export interface TaskRow {
+  readonly task: IndexedTask;
+  readonly sequence: Sequence;
+}
+
+/** What the projector's next step changes. */
+export interface TaskIndexChange {
+  /** How far the index has read after it. */
+  readonly position: string;
+  /** The position that the change builds on. */
+  readonly after: string | null;
+  /** At most one a task. */
+  readonly rows: readonly TaskRow[];
+  /** Tasks to forget; one that is not there is no error. */
+  readonly deletes: readonly TaskId[];
+}
+
+/** A {@link TaskIndex} as its projector has it: rows and position, which change together or not at all. */
+export interface TaskIndexStore extends TaskIndex {
+  /** Tasks in the index. */
+  readonly rowCount: number;
+  /** Those of the tasks that the index knows. */
+  rowsOf(taskIds: readonly TaskId[]): Promise<ReadonlyMap<TaskId, TaskRow>>;
+  /** All rows in the order of their ids, `limit` at a time, after that id. */
+  scan(after: TaskId | null, limit: number): Promise<readonly TaskRow[]>;
+  /** @throws EngineError `UNAVAILABLE` when nothing is changed, `INTERNAL` for a change that builds on another position */
+  apply(change: TaskIndexChange): Promise<void>;
+  /** Forgets completed and canceled tasks that ended before that, at most `limit` of them; gives how many. */
+  expire(endedBefore: Millis, limit: number): Promise<number>;
+  /** An empty index beside this one, to be built anew while this one answers; what an earlier one left is dropped. */
+  beside(): Promise<TaskIndexStore>;
+  /** Answers from what `other` (from {@link TaskIndexStore.beside}) holds from now on; `other` is closed. */
+  adopt(other: TaskIndexStore): Promise<void>;
+  close(): Promise<void>;
 }
