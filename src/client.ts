@@ -7,6 +7,7 @@ import { OpenTelemetryTracing } from './platform/open-telemetry.ts';
 import { engineVersion } from './platform/package-version.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
+import type { BlobStore } from './ports/blobs.ts';
 import type { Clock } from './ports/clock.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Random } from './ports/random.ts';
@@ -77,6 +78,25 @@ const messageHeadroomBytes = 4_096;
  *   `UNSUPPORTED_VERSION` when client and engine are too far apart
  */
 export async function connectClient(options: ConnectClientOptions): Promise<Client> {
+  return (await connect(options, true)).client;
+}
+
+/**
+ * The same for a console: its client leaves payloads over the inline limit as references, to be fetched from `blobs` one by one
+ * when somebody looks.
+ *
+ * @throws EngineError as {@link connectClient}
+ */
+export function connectConsole(
+  options: ConnectClientOptions,
+): Promise<{ readonly client: Client; readonly blobs: Pick<BlobStore, 'get'> }> {
+  return connect(options, false);
+}
+
+async function connect(
+  options: ConnectClientOptions,
+  fetchesPayloads: boolean,
+): Promise<{ readonly client: Client; readonly blobs: BlobStore }> {
   const { namespace } = resolveConfig({ namespace: options.namespace });
   const clock = new SystemClock();
   const random = new SystemRandom();
@@ -93,7 +113,7 @@ export async function connectClient(options: ConnectClientOptions): Promise<Clie
     const timeoutMs = options.connectTimeoutMs ?? defaultDeadlineMs;
     const info = await discoverEngine({ bus, clock, random, namespace }, timeoutMs);
     const maximumRequestBytes = Math.min(info.maximumRequestBytes, link.maximumPayloadBytes - messageHeadroomBytes);
-    return createClient({
+    const client = createClient({
       bus,
       clock,
       random,
@@ -102,11 +122,12 @@ export async function connectClient(options: ConnectClientOptions): Promise<Clie
       shardCount: info.shardCount,
       limits: { ...shardClientDefaults, maximumRequestBytes },
       journal: stores.journal,
-      blobs: stores.blobs,
+      ...(fetchesPayloads ? { blobs: stores.blobs } : {}),
       leases: stores.leases,
       deadlineMs: options.deadlineMs,
       onClose: close,
     });
+    return { client, blobs: stores.blobs };
   } catch (error) {
     await close();
     throw error;

@@ -266,7 +266,7 @@ describe('a browser', () => {
       `cbt_${'0'.repeat(16)}_${'A'.repeat(43)}`,
       (expired.body as { token: string }).token,
     ];
-    const answers = [];
+    const answers: { error: Record<string, unknown> }[] = [];
     for (const text of texts) answers.push((await logIn(world, text)).body as { error: Record<string, unknown> });
     for (const { error } of answers) {
       expect(error).toMatchObject({ code: 'UNAUTHENTICATED', message: 'the token is not valid' });

@@ -1,3 +1,10 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { maximumBodyBytes } from '../../../src/admin/request-guard.ts';
@@ -31,6 +38,49 @@ describe('where it listens', () => {
   it('says which port it cannot have: CONFIG_INVALID', async () => {
     const taken = startAdminWorld({ port: world.admin.port });
     await expect(taken).rejects.toMatchObject({ code: 'CONFIG_INVALID', field: 'port' });
+  });
+});
+
+describe('over TLS', () => {
+  it('listens anywhere, with a cookie that is bound to host and TLS, and tells browsers to stay with it', async () => {
+    const tls = await selfSigned();
+    const other = await startAdminWorld({ host: '0.0.0.0', tls, allowedHosts: ['console.example'] });
+    const body = JSON.stringify({ token: other.admin.firstToken });
+    const answer = await new Promise<{ status: number; headers: IncomingHttpHeaders }>((resolve, reject) => {
+      const sent = httpsRequest(
+        {
+          host: '127.0.0.1',
+          port: other.admin.port,
+          path: '/api/session',
+          method: 'POST',
+          ca: tls.cert,
+          checkServerIdentity: () => undefined,
+          headers: {
+            host: 'console.example',
+            origin: 'https://console.example',
+            'content-type': 'application/json',
+            'x-cabinet-request': '1',
+            'content-length': Buffer.byteLength(body),
+          },
+        },
+        (message) => {
+          message.resume();
+          message.on('end', () => resolve({ status: message.statusCode ?? 0, headers: message.headers }));
+        },
+      );
+      sent.on('error', reject);
+      sent.end(body);
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.headers['strict-transport-security']).toBe('max-age=31536000');
+    expect(String(answer.headers['set-cookie'])).toMatch(
+      /^__Host-cabinet-session=[A-Za-z0-9_-]{43}; Path=\/; HttpOnly; .*; Secure$/,
+    );
+    // Plain HTTP to the same port gets nothing of the API.
+    expect(
+      await talkRaw(other.admin.port, (send) => send('GET /livez HTTP/1.1\r\nHost: console.example\r\n\r\n')),
+    ).not.toContain('200 OK');
+    await other.stop();
   });
 });
 
@@ -285,6 +335,27 @@ describe('an error', () => {
     const { requestId } = (answer.body as { readonly error: { readonly requestId: string } }).error;
     const line = world.logger.lines.find(({ fields }) => fields['requestId'] === requestId);
     expect(line).toMatchObject({ level: 'error', message: 'an admin request met a bug' });
-    expect((line?.fields['err'] as Error).stack).toContain('secret-canary');
+    expect((line?.fields['err'] as Error | undefined)?.stack).toContain('secret-canary');
   });
 });
+
+/** A key and a certificate of this test's own. */
+async function selfSigned(): Promise<{ key: Buffer; cert: Buffer }> {
+  const folder = await mkdtemp(join(tmpdir(), 'cabinet-tls-'));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=console.example', '-days', '2', '-nodes'];
+  await promisify(execFile)('openssl', [
+    'req',
+    '-x509',
+    '-newkey',
+    'rsa:2048',
+    '-keyout',
+    key,
+    '-out',
+    cert,
+    ...subject,
+  ]);
+  const pair = { key: await readFile(key), cert: await readFile(cert) };
+  await rm(folder, { recursive: true });
+  return pair;
+}

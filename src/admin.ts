@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Health } from './admin/admin-deps.ts';
+import type { AuditSink } from './admin/audit-sink.ts';
+import { startAdmin, type AdminOptions, type RunningAdmin } from './admin/server.ts';
+import { connectConsole, type Client, type ConnectClientOptions } from './client.ts';
+import { asError, EngineError } from './core/errors.ts';
+import type { PipelineDefinition } from './pipeline/definition.ts';
+import { FileDocumentStore } from './platform/file-documents.ts';
+import { engineVersion } from './platform/package-version.ts';
+import { SystemClock } from './platform/system-clock.ts';
+import { SystemRandom } from './platform/system-random.ts';
+import { SystemSecrets } from './platform/system-secrets.ts';
+import type { Logger } from './ports/logger.ts';
+import type { TaskIndex } from './ports/task-index.ts';
+
+/** What {@link openAdmin} is given. */
+export interface OpenAdminOptions extends Pick<
+  AdminOptions,
+  'host' | 'port' | 'allowedHosts' | 'onUpgrade' | 'pageFolders'
+> {
+  /** How to reach the engine. */
+  readonly nats: Omit<ConnectClientOptions, 'logger' | 'name'>;
+  /** Folder of the engine's own files: tokens and bulk actions are kept in `admin` below it. */
+  readonly dataDir: string;
+  /** The pipelines of the configuration, for machines, forms and explanations. */
+  readonly pipelines: readonly PipelineDefinition[];
+  /** Key and certificate, as PEM files; needed for any other address than loopback. */
+  readonly tls?: { readonly keyFile: string; readonly certFile: string } | undefined;
+  readonly index: TaskIndex;
+  readonly audit: AuditSink;
+  readonly health: Health;
+  readonly metrics: () => Promise<string>;
+  readonly logger: Logger;
+}
+
+/**
+ * Starts the admin API over a connection of its own: as a client of the engine, which it needs no more than any other client.
+ *
+ * @throws EngineError as `startAdmin` and `connectClient`; `CONFIG_INVALID` for a key or certificate that cannot be read
+ */
+export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin & { readonly client: Client }> {
+  const { nats, dataDir, pipelines, logger } = options;
+  const tls = options.tls === undefined ? undefined : await readTls(options.tls);
+  const { client, blobs } = await connectConsole({ ...nats, name: 'cabinet-admin', logger });
+  try {
+    const admin = await startAdmin({
+      ...options,
+      tls,
+      client,
+      blobs,
+      definitions: pipelines,
+      documents: new FileDocumentStore(join(dataDir, 'admin')),
+      clock: new SystemClock(),
+      random: new SystemRandom(),
+      secrets: new SystemSecrets(),
+      version: engineVersion,
+    });
+    const stop = async (stopOptions?: { readonly graceMs?: number | undefined }): Promise<void> => {
+      await admin.stop(stopOptions);
+      await client.close();
+    };
+    return { ...admin, client, stop };
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+async function readTls(files: {
+  readonly keyFile: string;
+  readonly certFile: string;
+}): Promise<{ readonly key: Buffer; readonly cert: Buffer }> {
+  return { key: await readPem(files.keyFile, 'adminTlsKey'), cert: await readPem(files.certFile, 'adminTlsCert') };
+}
+
+async function readPem(path: string, field: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new EngineError('CONFIG_INVALID', `cannot read ${path}: ${asError(error).message}`, { field, cause: error });
+  }
+}
