@@ -1,5 +1,3 @@
-import type { Client } from '../client/client.ts';
-import type { ClusterClient } from '../client/cluster-client.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { BlobStore } from '../ports/blobs.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -7,22 +5,12 @@ import type { Logger } from '../ports/logger.ts';
 import type { Random } from '../ports/random.ts';
 import type { TaskIndex } from '../ports/task-index.ts';
 import type { AccessTokens } from './access-tokens.ts';
+import type { AdminClient } from './admin-client.ts';
 import type { AuditSink } from './audit-sink.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { BulkRunner } from './bulk/bulk-runner.ts';
 import type { Sessions } from './sessions.ts';
 import type { Tickets } from './tickets.ts';
-
-/** What the admin API needs of the engine's client. */
-export type AdminClient = Pick<
-  Client,
-  'submit' | 'get' | 'pause' | 'resume' | 'cancel' | 'redrive' | 'resolve' | 'history' | 'info'
-> & {
-  readonly cluster: Pick<
-    ClusterClient,
-    'status' | 'cordon' | 'uncordon' | 'drain' | 'moveShard' | 'planMove' | 'unpinShard'
-  >;
-};
 
 /** One thing that health depends on. */
 export interface HealthCheck {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { z } from 'zod';
-import type { AdminClient } from '../../src/admin/admin-deps.ts';
+import type { AdminClient } from '../../src/admin/admin-client.ts';
 import type { AdminAuditEntry, AuditListQuery, AuditPage, AuditSink } from '../../src/admin/audit-sink.ts';
 import type { Role } from '../../src/admin/principal.ts';
 import { startAdmin, type AdminOptions, type RunningAdmin } from '../../src/admin/server.ts';

@@ -1,6 +1,6 @@
 import { asError, EngineError, errorCatalog, unreachable, type ErrorCode } from '../../core/errors.ts';
 import type { TaskIndex } from '../../ports/task-index.ts';
-import type { AdminClient } from '../admin-deps.ts';
+import type { AdminClient } from '../admin-client.ts';
 import { bulkCommandId, chunkSize, selectedOf, type BulkRun, type SelectedTask } from './bulk-run.ts';
 import type { BulkStep, BulkStepResult, CommandOutcome, LookedChunk } from './bulk-step.ts';
 import type { BulkStore } from './bulk-store.ts';

@@ -2,7 +2,7 @@ import { parsePipelineName, type PipelineName } from '../../core/ids.ts';
 import type { JsonValue } from '../../core/json.ts';
 import type { PipelineDefinition } from '../../pipeline/definition.ts';
 import { toMermaid, toXStateJson } from '../../pipeline/export-machine.ts';
-import type { PipelineSummary } from '../../transport/engine-info.ts';
+import type { EngineInfo } from '../../client.ts';
 import type { RouteDeps } from '../admin-deps.ts';
 import { inputJsonSchemaOf } from '../input-schema.ts';
 import { route, type Route } from '../route.ts';
@@ -157,7 +157,7 @@ export function pipelineRoutes({
 }
 
 /** A node may tell more than this API knows of. */
-function summaryOf({ name, version, fingerprint, stages }: PipelineSummary): {
+function summaryOf({ name, version, fingerprint, stages }: EngineInfo['pipelines'][number]): {
   readonly name: PipelineName;
   readonly version: number;
   readonly fingerprint: string;

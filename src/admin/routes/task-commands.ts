@@ -1,11 +1,10 @@
 import type { Controlled, ControlOptions } from '../../client/client.ts';
 import type { OperatorResolution } from '../../core/messages.ts';
-import { maximumReasonLength } from '../../transport/parse-command.ts';
 import type { RouteDeps } from '../admin-deps.ts';
 import { commandIdOf } from '../command-id.ts';
 import { route, type Route } from '../route.ts';
 import { anyJson, object, text, variantsOf } from '../schema.ts';
-import { commandFields, taskIdField } from '../schemas/fields.ts';
+import { commandFields, maximumReasonLength, taskIdField } from '../schemas/fields.ts';
 import { controlledAnswer } from '../schemas/tasks.ts';
 
 const resolutionField = variantsOf('kind', {

@@ -12,8 +12,10 @@ import {
   type StageName,
   type TaskId,
 } from '../../core/ids.ts';
-import { maximumReasonLength } from '../../transport/parse-command.ts';
 import { integer, optional, text, type Schema } from '../schema.ts';
+
+/** Longest reason that a command may carry in characters, as the engine takes it. */
+export const maximumReasonLength = 2_000;
 
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
 const namePattern = /^[a-z][a-z0-9-]{0,62}$/;

@@ -17,6 +17,8 @@ import {
   text,
   variantsOf,
 } from '../../../src/admin/schema.ts';
+import { maximumReasonLength } from '../../../src/admin/schemas/fields.ts';
+import { maximumReasonLength as engineReasonLength } from '../../../src/transport/parse-command.ts';
 import { type AdminWorld, startAdminWorld } from '../../support/admin-kit.ts';
 
 let world: AdminWorld;
@@ -166,6 +168,12 @@ describe('a schema', () => {
   it('of any JSON refuses what is not there', () => {
     expect(() => anyJson('x').read(undefined, 'input')).toThrow('input is required');
     expect(anyJson('x').read(null, 'input')).toBeNull();
+  });
+});
+
+describe('the limits of the API', () => {
+  it('are those of the engine', () => {
+    expect(maximumReasonLength).toBe(engineReasonLength);
   });
 });
 
