@@ -2,11 +2,13 @@ import { parseArgs } from 'node:util';
 import type { Scenario } from './kit/scenario.ts';
 import { churn } from './scenarios/churn.ts';
 import { kill } from './scenarios/kill.ts';
+import { poison } from './scenarios/poison.ts';
 import { nats } from './scenarios/nats.ts';
+import { rolling } from './scenarios/rolling.ts';
 import { zombie } from './scenarios/zombie.ts';
 
 const exitCodes = { ok: 0, notOk: 1, wrongArguments: 2, interrupted: 130 } as const;
-const scenarios: Readonly<Record<string, Scenario>> = { zombie, churn, nats, kill };
+const scenarios: Readonly<Record<string, Scenario>> = { zombie, churn, nats, kill, rolling, poison };
 const largestSeed = 2 ** 32 - 1;
 
 const usage = [

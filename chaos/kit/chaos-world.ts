@@ -177,7 +177,9 @@ export class ChaosWorld {
   }
 
   /** Ends the load, reads everything back and judges it. Everything must be healed. */
-  async judge(): Promise<{ readonly verdict: Verdict; readonly facts: Facts }> {
+  async judge(
+    rules: { readonly mayFail?: boolean } = {},
+  ): Promise<{ readonly verdict: Verdict; readonly facts: Facts }> {
     const { log } = this;
     log.tell('end', 'clients', 'no more submits; what was accepted must end');
     const load = await this.load.end(healTimeoutMs);
@@ -185,7 +187,7 @@ export class ChaosWorld {
     const refusedAppends = await this.fleet.total('appends_fenced_total');
     const [entries, ledger] = await Promise.all([this.view.readJournal(), this.ledger.facts()]);
     const facts = { namespace, load, entries, ledger, faults: log.faults, refusedAppends };
-    const verdict = judge(facts);
+    const verdict = judge(facts, rules);
     log.tell('judged', 'all', `${entries.length} journal messages, ${verdict.violations.length} violations`);
     return { verdict, facts };
   }

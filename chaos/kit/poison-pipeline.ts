@@ -19,6 +19,11 @@ const hostileTraps: ProxyHandler<object> = {
   getOwnPropertyDescriptor: throwing,
 };
 
+const hoarded: unknown[] = [];
+function hoard(): void {
+  hoarded.push(Array.from({ length: 100_000 }, (_, index) => ({ index })));
+}
+
 /** Throws that value, whatever it is. */
 function toss(value: unknown): never {
   throw value;
@@ -41,6 +46,7 @@ export const poisons = {
   'change-input': ({ input }) => Object.assign(input as object, { kind: 'reject' }),
   // It does not end.
   never,
+  // oxlint-disable-next-line unicorn/no-thenable -- that is the harm
   'thenable-never': () => ({ then: () => undefined }),
   // It returns what JSON cannot keep.
   'return-cyclic': () => {
@@ -93,11 +99,14 @@ export const poisons = {
     void Promise.reject(new Error('nobody handles this'));
     return never();
   },
-  'out-of-memory': async () => {
-    const kept: unknown[] = [];
+  'out-of-memory': () => {
+    for (;;) hoard();
+  },
+  // It has timed out long before it ends its process.
+  leak: async () => {
     for (;;) {
-      kept.push(Array.from({ length: 100_000 }, (_, index) => ({ index })));
-      await sleep(1);
+      hoard();
+      await sleep(50);
     }
   },
   // It keeps its process from everything else.

@@ -14,7 +14,7 @@ const shardCount = 16;
 const nodes = 3;
 const rounds = 20;
 const tasksPerRound = 100;
-const load = { tasksPerSecond: 50, maximumInFlight: 600, deadlineMs: 30_000 } as const;
+const load = { tasksPerSecond: 30, maximumInFlight: 600, deadlineMs: 30_000 } as const;
 const killIntervalMs = 2_000;
 const killBoundMs = 1_000;
 /**

@@ -260,6 +260,7 @@ export class OwnedShards {
         throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
       }
       this.#owned.set(shardId, { shard, taken, service });
+      logger.debug({ shard: shardId, epoch: taken.epoch }, 'a shard is served');
     } catch (error) {
       await shard.close(asError(error));
       throw error;
@@ -279,12 +280,14 @@ export class OwnedShards {
 
   async #drain(shardId: ShardId, owned: OwnedShard, graceMs: number): Promise<void> {
     try {
+      this.#deps.logger.debug({ shard: shardId, epoch: owned.taken.epoch, graceMs }, 'a shard is being handed over');
       // First no new request can come in; what is in hand is answered by the drain.
       await owned.service.stop();
       await owned.shard.drain(graceMs);
       // Lost meanwhile: the lock is not this node's to give.
       if (this.#owned.get(shardId) !== owned) return;
       await this.#giveBack(shardId, owned.taken);
+      this.#deps.logger.debug({ shard: shardId, epoch: owned.taken.epoch }, 'a shard was handed over');
       this.#host.onHandedOver();
     } catch (thrown) {
       this.#deps.logger.warn({ shard: shardId, err: asError(thrown) }, 'a shard was not handed over in good order');
