@@ -7,6 +7,8 @@ import type { PipelineDefinition } from './pipeline/definition.ts';
 export interface ConfigFileNats extends NodeNatsOptions {
   /** A `.creds` file, in place of its contents in `credentials`. Relative to the configuration file. */
   readonly credentialsFile?: string | undefined;
+  /** A file with an NKey seed, in place of it in `nkeySeed`. Relative to the configuration file. */
+  readonly nkeyFile?: string | undefined;
 }
 
 /** Node processes under one supervisor, for `cabinet start`. */
@@ -53,6 +55,7 @@ const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'credentials',
   'credentialsFile',
   'nkeySeed',
+  'nkeyFile',
   'tls',
   'inboxPrefix',
   'connectTimeoutMs',
@@ -63,7 +66,17 @@ const supervisorRanges: Readonly<Record<keyof ConfigFileSupervisor, readonly [le
   restartIntensity: [0, 1_000],
   restartPeriodMs: [1_000, 86_400_000],
 };
-const natsTextKeys = ['dataDir', 'token', 'user', 'pass', 'credentials', 'credentialsFile', 'nkeySeed'] as const;
+const natsTextKeys = [
+  'dataDir',
+  'token',
+  'user',
+  'pass',
+  'credentials',
+  'credentialsFile',
+  'nkeySeed',
+  'nkeyFile',
+  'inboxPrefix',
+] as const;
 
 /**
  * What a configuration file holds, checked. Settings of `engine` are checked where all sources come together.

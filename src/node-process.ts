@@ -1,4 +1,4 @@
-import { readCredentials, readSettings } from './cli/cluster.ts';
+import { readLink, readSettings } from './cli/cluster.ts';
 import { requirePipelines } from './cli/local-pipelines.ts';
 import type { SettingOptions } from './cli/options.ts';
 import type { Settings } from './cli/settings.ts';
@@ -182,8 +182,7 @@ function openLog({ logLevel, logFormat }: Settings, { color }: NodeProcessSettin
 
 async function natsOptions(settings: Settings, { embedded }: NodeProcessSettings): Promise<NodeNatsOptions> {
   if (embedded !== null) return { servers: embedded.url, monitorUrls: [embedded.monitorUrl] };
-  const { credentialsFile: _file, ...nats } = settings.nats;
-  return { ...nats, ...(await readCredentials(settings.nats)) };
+  return readLink(settings.nats);
 }
 
 function describe(error: Error): string {

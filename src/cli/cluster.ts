@@ -30,16 +30,25 @@ export async function readSettings(
   return resolveSettings({ flags: options, environment, file, workingFolder });
 }
 
-/** The contents of the credentials file, when the settings name one. @throws EngineError `CONFIG_INVALID` */
-export async function readCredentials(nats: Settings['nats']): Promise<{ readonly credentials?: string }> {
-  const { credentialsFile, credentials } = nats;
-  if (credentialsFile === undefined) return credentials === undefined ? {} : { credentials };
+/** The link's settings with the credentials or key that a file holds. @throws EngineError `CONFIG_INVALID` */
+export async function readLink(
+  nats: Settings['nats'],
+): Promise<Omit<Settings['nats'], 'credentialsFile' | 'nkeyFile'>> {
+  const { credentialsFile, nkeyFile, ...link } = nats;
+  return {
+    ...link,
+    ...(credentialsFile === undefined ? {} : { credentials: await readSecret('credentialsFile', credentialsFile) }),
+    ...(nkeyFile === undefined ? {} : { nkeySeed: (await readSecret('nkeyFile', nkeyFile)).trim() }),
+  };
+}
+
+async function readSecret(field: 'credentialsFile' | 'nkeyFile', file: string): Promise<string> {
   try {
-    return { credentials: await readFile(credentialsFile, 'utf8') };
+    return await readFile(file, 'utf8');
   } catch (error) {
-    throw new EngineError('CONFIG_INVALID', `the credentials file cannot be read: ${asError(error).message}`, {
-      field: 'credentialsFile',
-      got: credentialsFile,
+    throw new EngineError('CONFIG_INVALID', `the file of nats.${field} cannot be read: ${asError(error).message}`, {
+      field,
+      got: file,
     });
   }
 }
@@ -77,11 +86,10 @@ export async function withCluster<Value>(
   const settings = await readSettings(context, options);
   const servers = await findServers(settings);
   const deadlineMs = options.timeout ?? defaultTimeoutMs;
-  const { credentialsFile: _file, monitorUrls: _urls, servers: _servers, ...link } = settings.nats;
+  const { monitorUrls: _urls, servers: _servers, ...link } = await readLink(settings.nats);
   const { connectClient } = await import('../client.ts');
   const client = await connectClient({
     ...link,
-    ...(await readCredentials(settings.nats)),
     servers,
     namespace: settings.engine.namespace,
     name: 'cabinet-cli',

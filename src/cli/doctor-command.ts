@@ -3,7 +3,7 @@ import { configDefaults } from '../core/config.ts';
 import { asError } from '../core/errors.ts';
 import type { DoctorCheck } from '../platform/doctor-checks.ts';
 import { toCliError } from './cli-error.ts';
-import { readCredentials, readSettings } from './cluster.ts';
+import { readLink, readSettings } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import {
@@ -58,19 +58,21 @@ async function runChecks(context: CliContext, options: ClusterOptions): Promise<
   const { probeNats } = await import('../nats-probe.ts');
   const { runDoctorChecks } = await import('../platform/doctor-checks.ts');
   const { nats, engine, dataDir } = settings;
-  const { servers, credentialsFile: _file, monitorUrls, ...link } = nats;
+  const { servers, monitorUrls } = nats;
   const checks = await runDoctorChecks({
     dataDir,
     natsUrl: servers === undefined ? undefined : String(servers),
     durability: engine.durability,
     environment: context.environment,
-    probeNats: async (url, monitorUrl) =>
-      probeNats(servers ?? url, monitorUrl ?? monitorUrls?.[0], {
-        link: { ...link, ...(await readCredentials(nats)) },
+    probeNats: async (url, monitorUrl) => {
+      const { servers: _servers, monitorUrls: _urls, ...link } = await readLink(nats);
+      return probeNats(servers ?? url, monitorUrl ?? monitorUrls?.[0], {
+        link,
         clock: context.clock,
         namespace: engine.namespace,
         timeoutMs: options.timeout ?? defaultProbeMs,
-      }),
+      });
+    },
   });
   return [check, ...checks];
 }

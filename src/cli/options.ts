@@ -75,6 +75,8 @@ export function addSettingOptions(command: Command): Command {
     .option('--no-config', 'read no configuration file')
     .option('--nats <url>', 'NATS server, or several with commas between (env NATS_URL)')
     .option('--creds <file>', 'NATS credentials file (env NATS_CREDS)')
+    .option('--nkey <file>', 'file with an NKey seed (env NATS_NKEY)')
+    .option('--inbox-prefix <subject>', 'where replies may arrive (env NATS_INBOX_PREFIX)')
     .option('--namespace <name>', 'namespace of the engine (env CABINET_NAMESPACE)')
     .option('--data-dir <folder>', "folder of the engine's own NATS server (env CABINET_DATA_DIR)")
     .option('--no-color', 'no color (env NO_COLOR)');

@@ -10,6 +10,7 @@ import { addDlqList } from './dlq-list-command.ts';
 import { addDlqRedrive } from './dlq-redrive-command.ts';
 import { addDoctor } from './doctor-command.ts';
 import { type ExitCode, exitCodeHelp, exitCodeOf, exitCodes } from './exit-codes.ts';
+import { addNatsConfig } from './nats-config-command.ts';
 import { addNodeCordon } from './node-cordon-command.ts';
 import { addNodeDrain } from './node-drain-command.ts';
 import { addNodeList } from './node-list-command.ts';
@@ -128,6 +129,7 @@ export function buildProgram(context: CliContext): Command {
   addRebalance(program, context);
 
   addDoctor(program, context);
+  addNatsConfig(program, context);
   const config = addGroup(program, 'config', 'see the settings in force', 'cabinet config print --sources');
   addConfigPrint(config, context);
   return program;

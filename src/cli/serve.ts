@@ -3,7 +3,7 @@ import { asError, type EngineError } from '../core/errors.ts';
 import { readEnvironment } from '../platform/environment.ts';
 import type { PinoLogger } from '../platform/pino-logger.ts';
 import { errorLine } from './cli-error.ts';
-import { readCredentials, readSettings } from './cluster.ts';
+import { readLink, readSettings } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { requirePipelines } from './local-pipelines.ts';
@@ -53,13 +53,12 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
     logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
   }
   const { startNode } = await import('../node.ts');
-  const { credentialsFile: _file, monitorUrls, ...nats } = settings.nats;
   const node = await startNode({
     pipelines: config.pipelines,
     ports: config.ports,
     config: settings.engine,
     nodeId: settings.nodeId,
-    nats: { ...nats, ...(await readCredentials(settings.nats)), monitorUrls, dataDir: settings.dataDir },
+    nats: { ...(await readLink(settings.nats)), dataDir: settings.dataDir },
     logger,
     onFailed: (error) => stop.request({ kind: 'failed', error }),
   });

@@ -9,6 +9,8 @@ import type { LoadedConfig } from './config-loader.ts';
 export interface SettingFlags {
   readonly nats?: string | undefined;
   readonly creds?: string | undefined;
+  readonly nkey?: string | undefined;
+  readonly inboxPrefix?: string | undefined;
   readonly namespace?: string | undefined;
   readonly dataDir?: string | undefined;
   readonly nodeId?: string | undefined;
@@ -89,6 +91,16 @@ export function resolveSettings(sources: {
     env: ['NATS_CREDS', inWorkingFolder(environment.natsCredentialsFile)],
     file: inFileFolder(fileNats.credentialsFile),
   });
+  const nkeyFile = pick('nats.nkeyFile', {
+    flag: ['--nkey', inWorkingFolder(flags.nkey)],
+    env: ['NATS_NKEY', inWorkingFolder(environment.natsNkeyFile)],
+    file: inFileFolder(fileNats.nkeyFile),
+  });
+  const inboxPrefix = pick('nats.inboxPrefix', {
+    flag: ['--inbox-prefix', flags.inboxPrefix],
+    env: ['NATS_INBOX_PREFIX', environment.natsInboxPrefix],
+    file: fileNats.inboxPrefix,
+  });
   const dataDir = pick(
     'nats.dataDir',
     {
@@ -99,17 +111,7 @@ export function resolveSettings(sources: {
     resolve(workingFolder, defaultDataDir),
   );
   const onlyInFile = (
-    [
-      'token',
-      'user',
-      'pass',
-      'credentials',
-      'nkeySeed',
-      'tls',
-      'inboxPrefix',
-      'connectTimeoutMs',
-      'monitorUrls',
-    ] as const
+    ['token', 'user', 'pass', 'credentials', 'nkeySeed', 'tls', 'connectTimeoutMs', 'monitorUrls'] as const
   ).map((key) => pick(`nats.${key}`, { file: fileNats[key] }));
   const nodeId = pick('nodeId', {
     flag: ['--node-id', flags.nodeId],
@@ -150,7 +152,10 @@ export function resolveSettings(sources: {
     ...engine,
   ];
   const nats = Object.fromEntries(
-    [servers, credentialsFile, ...onlyInFile].map(({ name, value }) => [name.slice('nats.'.length), value]),
+    [servers, credentialsFile, nkeyFile, inboxPrefix, ...onlyInFile].map(({ name, value }) => [
+      name.slice('nats.'.length),
+      value,
+    ]),
   ) as Settings['nats'];
   return {
     engine: resolveEngine(engine),

@@ -2,7 +2,7 @@ import { asError, EngineError } from '../core/errors.ts';
 import { readEnvironment } from '../platform/environment.ts';
 import type { RunningSupervisor } from '../supervisor-process.ts';
 import { errorLine } from './cli-error.ts';
-import { readCredentials } from './cluster.ts';
+import { readLink } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { requirePipelines } from './local-pipelines.ts';
@@ -76,22 +76,21 @@ export async function supervise(
   });
 
   const { startSupervisor } = await import('../supervisor-process.ts');
-  const { credentialsFile: _file, ...nats } = settings.nats;
   const { processes = 1, hungAfterMs, restartIntensity, restartPeriodMs } = settings.supervisor;
-  const { config, color: colorFlag, namespace, creds, dataDir, logLevel, logFormat } = options;
+  const { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat } = options;
   const { limit } = (await import('../supervisor/process-state.ts')).processPolicyDefaults;
   running = await startSupervisor({
     count: processes,
     baseId: settings.nodeId,
     engine: settings.engine,
-    nats: { ...nats, ...(await readCredentials(settings.nats)) },
+    nats: await readLink(settings.nats),
     dataDir: settings.dataDir,
     policy: {
       graceMs: options.grace ?? settings.engine.drainGraceMs,
       ...(hungAfterMs === undefined ? {} : { hungAfterMs }),
       limit: { intensity: restartIntensity ?? limit.intensity, periodMs: restartPeriodMs ?? limit.periodMs },
     },
-    flags: { config, color: colorFlag, nats: options.nats, namespace, creds, dataDir, logLevel, logFormat },
+    flags: { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat },
     color,
     logger,
   });

@@ -20,6 +20,10 @@ export interface EnvironmentSettings {
   readonly natsUrl?: string;
   /** From `NATS_CREDS`: a credentials file for that server. */
   readonly natsCredentialsFile?: string;
+  /** From `NATS_NKEY`: a file with the NKey seed of the role. */
+  readonly natsNkeyFile?: string;
+  /** From `NATS_INBOX_PREFIX`: where replies may arrive, for a role with narrow permissions. */
+  readonly natsInboxPrefix?: string;
   /** From `NATS_SERVER_BIN`: the nats-server to start. */
   readonly natsServerBinary?: string;
   /** From `CABINET_DATA_DIR`: folder of the engine's own nats-server. */
@@ -79,6 +83,8 @@ export function readEnvironment(environment: Environment = processEnvironment())
     unknownVariables: findUnknown(environment),
     ...present('natsUrl', textAt(environment, 'NATS_URL')),
     ...present('natsCredentialsFile', textAt(environment, 'NATS_CREDS')),
+    ...present('natsNkeyFile', textAt(environment, 'NATS_NKEY')),
+    ...present('natsInboxPrefix', textAt(environment, 'NATS_INBOX_PREFIX')),
     ...present('natsServerBinary', textAt(environment, 'NATS_SERVER_BIN')),
     ...present('dataDir', textAt(environment, 'CABINET_DATA_DIR')),
     ...present('nodeId', textAt(environment, 'CABINET_NODE_ID')),

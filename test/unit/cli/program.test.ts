@@ -38,6 +38,7 @@ describe('the program', () => {
       ...['list', 'move', 'unpin'].map((name) => `shard ${name}`),
       'rebalance',
       'doctor',
+      'nats-config',
       'config',
       'config print',
     ]);

@@ -51,6 +51,20 @@ describe('settings', () => {
     expect(sourceOf(fromFlags, 'nodeId')).toBe('env CABINET_NODE_ID');
   });
 
+  it('name the key and the inbox of a role with narrow permissions', () => {
+    const environment = { NATS_NKEY: 'keys/client.nk', NATS_INBOX_PREFIX: '_INBOX_env' };
+    const config = { nats: { nkeyFile: 'node.nk', inboxPrefix: '_INBOX_file' } };
+    expect(resolve({}, {}, config).nats).toMatchObject({ nkeyFile: '/etc/app/node.nk', inboxPrefix: '_INBOX_file' });
+    expect(resolve({}, environment, config).nats).toMatchObject({
+      nkeyFile: '/project/keys/client.nk',
+      inboxPrefix: '_INBOX_env',
+    });
+    expect(resolve({ nkey: '/me.nk', inboxPrefix: '_INBOX_flag' }, environment, config).nats).toMatchObject({
+      nkeyFile: '/me.nk',
+      inboxPrefix: '_INBOX_flag',
+    });
+  });
+
   it('paths of the file are relative to the file, those of flags and variables to the working folder', () => {
     expect(resolve({}, {}, { nats: { dataDir: 'data', credentialsFile: 'me.creds' } })).toMatchObject({
       dataDir: '/etc/app/data',
