@@ -1,5 +1,6 @@
-import type { ErrorReport } from './errors.ts';
+import { errorCatalog, type ErrorReport } from './errors.ts';
 import type { NodeLife } from './node-messages.ts';
+import { count, flag, listOf, membersOf, name, number, something, text, type Shape } from './shape.ts';
 
 // What a supervisor and its node processes say to each other, as JSON over the channel between them.
 
@@ -62,3 +63,37 @@ export type NodeProcessOrder =
   | { readonly type: 'node.start'; readonly settings: NodeProcessSettings }
   | { readonly type: 'node.drain'; readonly graceMs: number }
   | { readonly type: 'node.metrics' };
+
+/** What a supervisor makes of what a node process said. */
+export type HeardMessage =
+  | { readonly kind: 'message'; readonly message: NodeProcessMessage }
+  /** A newer version's word: a rolling restart takes up new code, and its supervisor is still the old one. */
+  | { readonly kind: 'unknown'; readonly type: string }
+  /** Nothing that any version says: the process's memory is not to be trusted any more. */
+  | { readonly kind: 'garbled'; readonly problem: string };
+
+const nothing = membersOf({});
+const beat = { loopLagMs: number, isReady: flag, running: listOf(membersOf({ shard: count, stages: count })) };
+const messageShapes: ReadonlyMap<string, Shape> = new Map<NodeProcessMessage['type'], Shape>([
+  ['node.hello', nothing],
+  ['node.life', membersOf({ life: membersOf({ nodeId: name, incarnation: name }) })],
+  ['node.ready', membersOf({ readiness: membersOf({ natsUrl: text, durability: text }) })],
+  ['node.beat', membersOf({ beat: membersOf(beat) })],
+  ['node.failed', membersOf({ error: membersOf({ code: name, message: text, retryable: flag }) })],
+  ['node.metrics', membersOf({ families: listOf(something), isFinal: flag })],
+]);
+
+/** Reads what a node process said; a driver may have corrupted it, and its supervisor must outlive that. Never throws. */
+export function readNodeProcessMessage(said: unknown): HeardMessage {
+  const type: unknown = (said as { readonly type?: unknown } | null | undefined)?.type;
+  if (typeof type !== 'string' || !type.startsWith('node.')) return { kind: 'garbled', problem: 'it has no type' };
+  const shape = messageShapes.get(type);
+  if (shape === undefined) return { kind: 'unknown', type };
+  const problem = shape(said);
+  if (problem !== null) return { kind: 'garbled', problem: `${type}${problem}` };
+  const message = said as NodeProcessMessage;
+  if (message.type !== 'node.failed' || Object.hasOwn(errorCatalog, message.error.code)) {
+    return { kind: 'message', message };
+  }
+  return { kind: 'message', message: { type: 'node.failed', error: { ...message.error, code: 'INTERNAL' } } };
+}

@@ -18,6 +18,8 @@ const is =
 export const text = is((value) => typeof value === 'string', 'a text');
 /** A text that is not empty. */
 export const name = is((value) => typeof value === 'string' && value !== '', 'a text that is not empty');
+/** A number that is one: no NaN, not without end. */
+export const number = is((value) => Number.isFinite(value), 'a number');
 /** True or false. */
 export const flag = is((value) => typeof value === 'boolean', 'true or false');
 /** 0, 1, 2 and so on. */

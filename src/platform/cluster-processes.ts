@@ -23,8 +23,8 @@ export function clusterProcesses(entryFile: string): NodeProcesses {
         hasEnded = true;
         listener.onExit({ code, signal });
       };
-      worker.on('message', (message: NodeProcessMessage) => {
-        if (!hasEnded) listener.onMessage(message);
+      worker.on('message', (said: unknown) => {
+        if (!hasEnded) listener.onMessage(said);
       });
       worker.on('exit', onEnd);
       // A process that could not be started has no exit. Other errors are of the channel, which ends with the process.

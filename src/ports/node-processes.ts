@@ -1,4 +1,4 @@
-import type { NodeProcessMessage, NodeProcessOrder } from '../core/process-messages.ts';
+import type { NodeProcessOrder } from '../core/process-messages.ts';
 
 /** How a process ended: by itself with a code, or by a signal. Both null: it could not be started. */
 export interface ProcessExit {
@@ -8,7 +8,8 @@ export interface ProcessExit {
 
 /** Who is told what a process says and when it ends. */
 export interface NodeProcessListener {
-  readonly onMessage: (message: NodeProcessMessage) => void;
+  /** With whatever it said: a driver may have corrupted the process. */
+  readonly onMessage: (said: unknown) => void;
   /** Called once, after the last message; also for one that could not be started. Never within the turn of the start. */
   readonly onExit: (exit: ProcessExit) => void;
 }

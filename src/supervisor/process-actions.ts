@@ -9,6 +9,7 @@ import type { StopOutcome } from './process-state.ts';
  *
  * - `start`: once, first
  * - `message`, `exit`, `pid`: of the process of that number; one that is not the slot's newest is too late and changes nothing
+ * - `garbled`: a process said what no version of this engine says; its memory is not to be trusted any more
  * - `tick`: time has passed; by how much more than was asked, tells whether it was the supervisor itself that was away
  * - `stop`: everything is to end in good order. A second one changes nothing
  * - `abort`: everything is to end now
@@ -20,6 +21,7 @@ export type ProcessEvent =
   | { readonly type: 'pid'; readonly slot: number; readonly process: number; readonly pid: number | null }
   | { readonly type: 'message'; readonly slot: number; readonly process: number; readonly message: NodeProcessMessage }
   | { readonly type: 'exit'; readonly slot: number; readonly process: number; readonly exit: ProcessExit }
+  | { readonly type: 'garbled'; readonly slot: number; readonly process: number; readonly problem: string }
   | { readonly type: 'tick'; readonly lateMs: number }
   | { readonly type: 'stop' }
   | { readonly type: 'abort' }

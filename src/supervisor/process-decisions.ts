@@ -44,6 +44,9 @@ function decide(draft: ProcessDraft, event: ProcessEvent): void {
     case 'exit':
       if (isNewest(draft, event) && hasProcess(draft.slot(event.slot))) decideExit(draft, event.slot, event.exit);
       return;
+    case 'garbled':
+      if (isNewest(draft, event)) hearNonsense(draft, draft.slot(event.slot), event.problem);
+      return;
     case 'tick':
       tick(draft, event.lateMs);
       return;
@@ -97,6 +100,16 @@ function hear(draft: ProcessDraft, index: number, message: NodeProcessMessage): 
     default:
       unreachable(message);
   }
+}
+
+function hearNonsense(draft: ProcessDraft, slot: Slot, problem: string): void {
+  if (!hasProcess(slot) || slot.phase.kind === 'killed') return;
+  draft.log(
+    'error',
+    { node: slot.nodeId, problem },
+    'a node process says what cannot be read: a driver may have changed what all code of it uses',
+  );
+  kill(draft, slot, 'garbled', 'a node process says nonsense and is killed');
 }
 
 function tick(draft: ProcessDraft, lateMs: number): void {

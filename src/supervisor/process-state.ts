@@ -34,8 +34,8 @@ export const processPolicyDefaults: Omit<ProcessPolicy, 'graceMs'> = {
 /** Time between two beats of a node process. */
 export const beatIntervalMs = 1_000;
 
-/** Why a supervisor killed a process: it told nothing, it overran its grace, or everything must end now. */
-export type KillReason = 'hung' | 'overrun' | 'abort';
+/** Why a supervisor killed a process: it told nothing, or nonsense, it overran its grace, or everything must end now. */
+export type KillReason = 'hung' | 'garbled' | 'overrun' | 'abort';
 
 /**
  * Where the process of a slot stands.

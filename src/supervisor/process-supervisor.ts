@@ -1,10 +1,10 @@
 import type { EngineError } from '../core/errors.ts';
 import type { NodeLife } from '../core/node-messages.ts';
-import type {
-  MetricFamilies,
-  NodeProcessMessage,
-  NodeProcessSettings,
-  NodeReadiness,
+import {
+  readNodeProcessMessage,
+  type MetricFamilies,
+  type NodeProcessSettings,
+  type NodeReadiness,
 } from '../core/process-messages.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -238,7 +238,17 @@ export class ProcessSupervisor {
     this.#hear({ type: 'pid', slot, process, pid: started.pid });
   }
 
-  #onMessage(slot: number, process: number, message: NodeProcessMessage): void {
+  #onMessage(slot: number, process: number, said: unknown): void {
+    const heard = readNodeProcessMessage(said);
+    if (heard.kind === 'garbled') {
+      this.#hear({ type: 'garbled', slot, process, problem: heard.problem });
+      return;
+    }
+    if (heard.kind === 'unknown') {
+      this.#deps.logger.debug({ slot, type: heard.type }, 'a node process says what this version does not know');
+      return;
+    }
+    const { message } = heard;
     const { nodeId } = this.#state.slots[slot] as Slot;
     if (message.type === 'node.hello') {
       this.#running.get(slot)?.send({ type: 'node.start', settings: this.#deps.settingsOf(nodeId) });

@@ -22,7 +22,12 @@ export class MemoryProcess implements NodeProcess {
   }
 
   tell(message: NodeProcessMessage): void {
-    this.#listener.onMessage(message);
+    this.say(message);
+  }
+
+  /** Says whatever it likes, as a process does that a driver has corrupted. */
+  say(anything: unknown): void {
+    this.#listener.onMessage(anything);
   }
 
   exit(exit: Partial<ProcessExit>): void {

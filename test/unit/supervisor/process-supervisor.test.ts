@@ -107,6 +107,42 @@ describe('a process supervisor', () => {
     expect(alive?.wasKilled).toBe(false);
   });
 
+  it.each([
+    ['nonsense'],
+    [null],
+    [7],
+    [[]],
+    [{}],
+    [{ type: 'beat' }],
+    [{ type: 'node.beat', beat: 'nonsense' }],
+    [{ type: 'node.life', life: {} }],
+    [{ type: 'node.failed', error: { message: 'no code' } }],
+  ])(
+    'R-FAIL-1: outlives a process that says %j: it is killed at once, told to the others, and started again',
+    async (said) => {
+      const { supervisor, processes, clock, metrics, exited } = supervise();
+      processes.last.becomeReady();
+      processes.last.say(said);
+      expect(processes.last.wasKilled).toBe(true);
+      processes.last.exit({ signal: 'SIGKILL' });
+      expect(exited).toEqual([{ nodeId: 'n-1', incarnation: 'life-100' }]);
+      await clock.advance(250);
+      expect(processes.started).toHaveLength(2);
+      expect(metrics.value('worker_restarts_total', { reason: 'garbled' })).toBe(1);
+      expect(supervisor.status.processes[0]).toMatchObject({ state: 'starting', lastExit: { reason: 'garbled' } });
+    },
+  );
+
+  it('hears a newer version say what it does not know, and lets it live', () => {
+    const { processes, supervisor } = supervise();
+    processes.last.becomeReady();
+    processes.last.say({ type: 'node.weather', sunny: true });
+    processes.last.say({ type: 'node.failed', error: { code: 'OF_TOMORROW', message: 'x', retryable: true } });
+    expect(processes.last.wasKilled).toBe(false);
+    processes.last.exit({ code: 1 });
+    expect(supervisor.status.processes[0]).toMatchObject({ state: 'waiting', restarts: { 'exit-1': 1 } });
+  });
+
   it('is not ready from the first moment of a stop on, and ends when the last process has', async () => {
     const { supervisor, processes, clock } = supervise(2);
     for (const process of processes.started) process.becomeReady();
