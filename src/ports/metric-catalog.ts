@@ -371,6 +371,29 @@ export const metricCatalog = {
     'Tasks past every retention whose stored payloads were deleted',
     'When the payload bucket grows: whether anything is cleaned up',
   ),
+  taskIndexLag: gauge(
+    'task_index_lag_seconds',
+    'max',
+    'For how long the journal has held something that the task index does not',
+    'When lists of tasks seem old',
+  ),
+  taskIndexRows: gauge('task_index_rows', 'last', 'Tasks in the task index', 'Its file takes some 400 bytes a task'),
+  taskIndexUnreadable: counter(
+    'task_index_unreadable_entries_total',
+    'Journal entries that the task index passed over because they could not be read',
+    'Anything but 0: the log names shard and sequence, and their tasks are not in the lists',
+  ),
+  eventsPublished: counter(
+    'events_published_total',
+    'Events of the journal that were published to the stream of events',
+    'Whether consumers of the stream get anything',
+  ),
+  eventPublisherLag: gauge(
+    'event_publisher_lag_seconds',
+    'max',
+    'For how long the journal has held something that is not published as events',
+    'When consumers of the stream of events seem late',
+  ),
   durability: gauge(
     'durability_info',
     'last',
