@@ -37,6 +37,8 @@ const noticeIntervalMs = 50;
 const noticeTimeoutMs = 1;
 /** The life that was asked for answers before another one of the same name. */
 const otherLifeDelayMs = 50;
+/** A heartbeat that has no answer in this part of its time is not waited for alone: the node also asks itself. */
+const selfCheckAfter = 0.5;
 /** For so long after this node was cut off, a peer that is not served may only be slower to come back: it counts as silent. */
 const reconnectGraceMs = 5_000;
 
@@ -47,6 +49,8 @@ export class ClusterLink {
   #noticeTimer: TimerHandle | null = null;
   #noticedMs = Number.NEGATIVE_INFINITY;
   #cutOffMs = Number.NEGATIVE_INFINITY;
+  /** The question to itself that is under way: one for all peers that are silent now. */
+  #selfCheck: Promise<boolean> | null = null;
   #stopped = false;
 
   constructor(deps: ClusterLinkDeps) {
@@ -76,21 +80,30 @@ export class ClusterLink {
     await Promise.all(this.#services.splice(0).map((service) => service.stop()));
   }
 
-  /** Asks a peer whether it is there. */
+  /**
+   * Asks a peer whether it is there. A peer that is silent while this node cannot reach itself either over the same link says
+   * nothing: a bus that stands still silences all alike, and whoever believed it would take what the others have.
+   */
   async ping(peer: MemberIdentity, timeoutMs: number): Promise<Heartbeat> {
     const { bus, namespace, clock } = this.#deps;
     const body = encodeNodeMessage({ type: 'node.status', incarnation: peer.incarnation });
+    // Within the time that the peer has: a bus that is back when that is over proves nothing of the time before.
+    let reachesSelf: Promise<boolean> = Promise.resolve(false);
+    const selfCheckMs = Math.ceil(timeoutMs * selfCheckAfter);
+    const half = clock.setTimer(selfCheckMs, () => {
+      reachesSelf = this.#reachesSelf(timeoutMs - selfCheckMs);
+    });
     const outcome = await bus.request(nodeSubject(namespace, peer.nodeId), body, { timeoutMs });
+    half.cancel();
     switch (outcome.kind) {
       case 'reply':
         return this.#isFrom(peer, outcome.body) ? 'answered' : 'refused';
       case 'no-responders':
         return clock.monotonicMs() - this.#cutOffMs < reconnectGraceMs ? 'timedOut' : 'refused';
       case 'timeout':
-        return 'timedOut';
+        return (await reachesSelf) ? 'timedOut' : this.#cutOff();
       case 'disconnected':
-        this.#cutOffMs = clock.monotonicMs();
-        return 'cutOff';
+        return this.#cutOff();
       default:
         return unreachable(outcome);
     }
@@ -103,6 +116,24 @@ export class ClusterLink {
     const delayMs = Math.max(0, this.#noticedMs + noticeIntervalMs - clock.monotonicMs());
     if (delayMs === 0) this.#sendChanged();
     else this.#noticeTimer = clock.setTimer(delayMs, () => this.#sendChanged());
+  }
+
+  #cutOff(): Heartbeat {
+    this.#cutOffMs = this.#deps.clock.monotonicMs();
+    return 'cutOff';
+  }
+
+  /** Whether a request to this node's own subject comes round in time. */
+  #reachesSelf(timeoutMs: number): Promise<boolean> {
+    const { bus, namespace, self } = this.#deps;
+    const { nodeId, incarnation } = self();
+    this.#selfCheck ??= bus
+      .request(nodeSubject(namespace, nodeId), encodeNodeMessage({ type: 'node.status', incarnation }), { timeoutMs })
+      .then(({ kind }) => kind === 'reply')
+      .finally(() => {
+        this.#selfCheck = null;
+      });
+    return this.#selfCheck;
   }
 
   #sendChanged(): void {

@@ -33,11 +33,11 @@ export const detectorDefaults: DetectorPolicy = {
 export type PeerEvent =
   /** The peer answered a heartbeat request that was sent at `sentAtMs`. */
   | { readonly type: 'heartbeat.answered'; readonly sentAtMs: number; readonly atMs: number }
-  /** No answer within the timeout. */
+  /** No answer within the timeout, in which the observer reached itself over the same bus. */
   | { readonly type: 'heartbeat.timedOut'; readonly sentAtMs: number; readonly atMs: number }
   /** The bus says *no responders*: no connection serves the peer's subject. */
   | { readonly type: 'heartbeat.refused'; readonly sentAtMs: number; readonly atMs: number }
-  /** The observer itself was cut off: it knows nothing of the peer, and what it suspected may have been its own link. */
+  /** The observer itself was cut off, or the bus stood still: it knows nothing of the peer, and what it suspected may have been its own link. */
   | { readonly type: 'heartbeat.cutOff'; readonly sentAtMs: number; readonly atMs: number }
   /** The peer's lease is among those listed. It proves nothing: a lease outlives its node by its time to live. */
   | { readonly type: 'lease.listed'; readonly atMs: number }

@@ -10,8 +10,8 @@ import {
 import { memberKey, type MemberIdentity } from './membership.ts';
 
 /**
- * What a heartbeat request came to. `refused`: nobody serves the peer's subject, or another incarnation does. `cutOff`: the observer
- * itself has no link.
+ * What a heartbeat request came to. `refused`: nobody serves the peer's subject, or another incarnation does. `timedOut`: it
+ * alone is silent, for the observer reached itself meanwhile. `cutOff`: the observer has no link, or could not reach itself either.
  */
 export type Heartbeat = 'answered' | 'refused' | 'timedOut' | 'cutOff';
 

@@ -6,12 +6,13 @@ import { clusterSubject } from '../../src/core/subjects.ts';
 import { FatalError, type StageContext } from '../../src/index.ts';
 import type { PipelineDefinition } from '../../src/pipeline/definition.ts';
 import type { Bus, RequestOutcome } from '../../src/ports/bus.ts';
+import type { TimerHandle } from '../../src/ports/clock.ts';
 import type { Engine, EngineDeps } from '../../src/supervisor/engine.ts';
 import { TestEngine } from '../../src/testing.ts';
 import { EffectLedger } from './effect-ledger.ts';
 import { FreezableClock } from './freezable-clock.ts';
 import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
-import { tapJournal, tapLeases, tapSnapshots, type PortTap } from './port-taps.ts';
+import { Gate, tapJournal, tapLeases, tapSnapshots, type PortTap } from './port-taps.ts';
 import { aPipeline, nodeOf } from './shard-kit.ts';
 
 /** How long each stage works. */
@@ -47,7 +48,9 @@ export class ClusterNode {
     this.#clock = new FreezableClock(test.clock);
     const tap: PortTap = async (_call, make) => {
       await this.#clock.awake();
+      await world.storeGate.pass();
       const result = await make();
+      await world.storeGate.pass();
       await this.#clock.awake();
       return result;
     };
@@ -105,11 +108,28 @@ export class ClusterNode {
         await this.#clock.awake();
         const isLost = this.#world.losesNotices && subject.endsWith('.cluster.changed');
         if (isLost) return { kind: 'timeout' };
-        return this.isBlind ? { kind: 'disconnected' } : inner.request(subject, body, options);
+        if (this.isBlind) return { kind: 'disconnected' };
+        return this.#overBus(options.timeoutMs, () => inner.request(subject, body, options));
       },
       serve: (subject, handler, options) =>
         inner.serve(subject, (request) => this.#clock.whenAwake(() => handler(request)), options),
     };
+  }
+
+  /** A bus that stands still keeps what it was given, and gives it when it goes on: the asker may have given up by then. */
+  async #overBus(timeoutMs: number, send: () => Promise<RequestOutcome>): Promise<RequestOutcome> {
+    const { busGate } = this.#world;
+    const answered = async (): Promise<RequestOutcome> => {
+      await busGate.pass();
+      const outcome = await send();
+      await busGate.pass();
+      return outcome;
+    };
+    let timer: TimerHandle | undefined;
+    const timedOut = new Promise<RequestOutcome>((resolve) => {
+      timer = this.#clock.setTimer(timeoutMs, () => resolve({ kind: 'timeout' }));
+    });
+    return Promise.race([answered(), timedOut]).finally(() => timer?.cancel());
   }
 }
 
@@ -124,6 +144,10 @@ export class ClusterWorld {
   readonly clientErrors: string[] = [];
   /** While set, no notice reaches anybody. */
   losesNotices = false;
+  /** Shut: the bus between the nodes stands still. */
+  readonly busGate = new Gate();
+  /** Shut: journal, snapshots and leases answer no node. */
+  readonly storeGate = new Gate();
   readonly #newestEpochs = new Map<string, number>();
   readonly #open = new Set<Promise<void>>();
   #submitted = 0;

@@ -95,6 +95,48 @@ describe('a heartbeat', () => {
     expect(world.clock.monotonicMs()).toBe(500);
   });
 
+  it('R-LOCK-2: says nothing of peers that are silent while the node cannot reach itself either, and asks itself once for all', async () => {
+    const world = new World();
+    const asked: string[] = [];
+    const bus: Bus = {
+      request: (subject, _body, { timeoutMs }) =>
+        new Promise((resolve) => {
+          asked.push(subject);
+          world.clock.setTimer(timeoutMs, () => resolve({ kind: 'timeout' }));
+        }),
+      serve: (subject, handler) => world.bus.serve(subject, handler),
+    };
+    const asker = world.link('n-1', 'a-1', bus);
+    const other = { nodeId: nodeOf('n-3'), incarnation: 'c-1' };
+    const pings = Promise.all([asker.ping(peer, 500), asker.ping(other, 500)]);
+    expect(await world.settle(pings)).toEqual(['cutOff', 'cutOff']);
+    expect(asked).toEqual(['ns.node.n-2', 'ns.node.n-3', 'ns.node.n-1']);
+    expect(world.clock.monotonicMs()).toBe(500);
+  });
+
+  it('asks itself nothing while the peers answer', async () => {
+    const world = new World();
+    const asker = await world.started('n-1', 'a-1');
+    await world.started('n-2', 'b-1');
+    for (let time = 0; time < 3; time += 1) await world.settle(asker.ping(peer, 500));
+    await world.clock.advance(1_000);
+    expect(world.seen).toEqual(['b-1 node.status', 'b-1 node.status', 'b-1 node.status']);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('R-LOCK-2: that found the bus standing still takes a refusal for silence just after it, as after a cut', async () => {
+    const world = new World();
+    let outcome: RequestOutcome = { kind: 'timeout' };
+    const bus: Bus = {
+      request: () => Promise.resolve(outcome),
+      serve: (subject, handler) => world.bus.serve(subject, handler),
+    };
+    const asker = world.link('n-1', 'a-1', bus);
+    expect(await asker.ping(peer, 500)).toBe('cutOff');
+    outcome = { kind: 'no-responders' };
+    expect(await asker.ping(peer, 500)).toBe('timedOut');
+  });
+
   it('R-LOCK-2: says nothing of the peer while the asker is cut off, and no refusal counts just after it', async () => {
     const world = new World();
     let outcome: RequestOutcome = { kind: 'disconnected' };

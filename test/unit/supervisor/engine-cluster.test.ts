@@ -150,6 +150,53 @@ describe('a node that is killed', () => {
   });
 });
 
+describe('a bus that stands still', () => {
+  const epochs = async (world: ClusterWorld): Promise<readonly number[]> => {
+    const locks = await world.test.run(world.test.leases.listShards());
+    return locks.map(({ epoch }) => epoch);
+  };
+
+  it.each([
+    ['alone', 4_300, false],
+    ['alone and for long', 14_000, false],
+    ['with the stores, as a frozen server does', 4_300, true],
+  ])('R-LOCK-2: %s, makes no node take what another has: no epoch is raised', async (_, forMs, withStores) => {
+    const world = aWorld();
+    const nodes = await world.startAll('node-1', 'node-2', 'node-3');
+    const before = { epochs: await epochs(world), shards: nodes.map(({ shards }) => shards) };
+    world.load(40, 50);
+    // At another phase of the heartbeats each time.
+    for (let time = 0; time < 3; time += 1) {
+      await world.advance(5_000 + time * 110);
+      world.busGate.shut();
+      if (withStores) world.storeGate.shut();
+      await world.advance(forMs);
+      world.storeGate.open();
+      world.busGate.open();
+    }
+    await world.advance(5_000);
+    expect(await epochs(world)).toEqual(before.epochs);
+    expect(nodes.map(({ shards }) => shards)).toEqual(before.shards);
+    expect(world.test.logger.messages('warn')).not.toContain('a node is held to be down');
+    await world.untilDone();
+    expect(await world.violations()).toEqual([]);
+  });
+
+  it('R-WRK-2: hides a node that froze meanwhile only for as long: it is found in less than 6 s from there', async () => {
+    const world = aWorld();
+    const [, second] = await world.startAll('node-1', 'node-2', 'node-3');
+    world.busGate.shut();
+    await world.advance(2_000);
+    second?.freeze();
+    await world.advance(2_300);
+    expect(world.isServed).toBe(false);
+    world.busGate.open();
+    const takeoverMs = await world.untilServed();
+    expect(takeoverMs).toBeGreaterThan(2_000);
+    expect(takeoverMs).toBeLessThan(6_000);
+  });
+});
+
 describe('a node that is frozen', () => {
   it('R-WRK-2: has its tasks running again in less than 6 s, and not before a pause would be over', async () => {
     const world = aWorld();

@@ -42,13 +42,32 @@ describe('a request', () => {
     const json = fc.jsonValue({ stringUnit: 'grapheme', maxDepth: 4 }) as fc.Arbitrary<JsonValue>;
     fc.assert(
       fc.property(fc.array(fc.tuple(json, text), { minLength: 1, maxLength: 5 }), (inputs) => {
-        const keepable = inputs.filter(([value]) => !JSON.stringify(value).includes('__proto__'));
+        // Keys that no input may have: the next test.
+        const keepable = inputs.filter(([value]) => !/"(__proto__|constructor|prototype)":/.test(JSON.stringify(value)));
         fc.pre(keepable.length > 0);
         // JSON has no -0: a copy by way of its text is what the engine would take.
         const commands = keepable.map(([value, note]) => aSubmit(JSON.parse(JSON.stringify({ value, note }))));
         expect(decodeRequest(encodeRequest(commands))).toEqual({ kind: 'commands', commands });
       }),
     );
+  });
+
+  it.each([['prototype'], ['constructor']])(
+    'with the key %s anywhere in its input is refused alone: INVALID_ARGUMENT',
+    (key) => {
+      const submit = { type: 'task.submit', taskId: 't-1', commandId: 't-1', pipeline: 'card' };
+      expect(() => aSubmit({ deep: [{ [key]: 1 }] })).toThrowError(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
+      );
+      const decoded = decodeRequest(envelope([{ ...submit, input: { deep: [{ [key]: 1 }] } }, getCommand]));
+      const refused = expect.objectContaining({ code: 'INVALID_ARGUMENT' });
+      expect(decoded).toMatchObject({ kind: 'commands', commands: [refused, getCommand] });
+    },
+  );
+
+  it('takes those names as text, for any key that only holds them', () => {
+    const command = aSubmit({ note: 'prototype', prototypes: ['constructor', '__proto__'] });
+    expect(decodeRequest(encodeRequest([command]))).toEqual({ kind: 'commands', commands: [command] });
   });
 
   it('leaves out what is undefined, as JSON does', () => {
