@@ -30,7 +30,8 @@ const patienceMs = 60_000;
 const killsPerFreeze = 7;
 const machines = ['m1', 'm2', 'm3'] as const;
 const freezeBoundMs = 6_000;
-const freezeMs = 9_000;
+/** A machine sleeps until its shards are another's and a little longer, or for so long. */
+const freezeMs = { beyond: 1_000, most: 15_000 } as const;
 
 /** Node processes that are killed under their supervisor; then whole machines that freeze with their supervisors. */
 export const kill: Scenario = {
@@ -84,8 +85,7 @@ async function freezeMachines(
   options: ScenarioOptions,
   signal: AbortSignal,
 ): Promise<ScenarioResult> {
-  const running: SupervisorChild[] = [];
-  for (const baseId of machines) running.push(await supervise(world, { baseId, nodes: 1, supervisor }));
+  const running = await Promise.all(machines.map((baseId) => supervise(world, { baseId, nodes: 1, supervisor })));
   await world.start([], load);
   await untilBalanced(world);
   for (let round = 1; round <= Math.max(1, Math.floor(options.rounds / killsPerFreeze)); round += 1) {
@@ -95,9 +95,12 @@ async function freezeMachines(
     const [worker] = victim.workers;
     world.log.fault('freeze', victim.baseId, `round ${round}, with its supervisor`, worker?.nodeId);
     victim.signalAll('SIGSTOP');
-    await pause(freezeMs);
+    const isTaken = async (): Promise<boolean> =>
+      (await world.view.locks()).every(({ owner }) => owner !== null && owner.nodeId !== worker?.nodeId);
+    const tookMs = await until('its shards are taken', isTaken, freezeMs.most);
+    await pause(freezeMs.beyond);
     victim.signalAll('SIGCONT');
-    world.log.tell('resume', victim.baseId, `after ${freezeMs} ms`);
+    world.log.tell('resume', victim.baseId, `its shards were taken after ${Math.round(tookMs)} ms`);
     await untilBalanced(world);
   }
   return finish(world, running, freezeBoundMs);

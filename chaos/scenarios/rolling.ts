@@ -12,12 +12,21 @@ import { pause, until } from '../kit/wait.ts';
 const shardCount = 16;
 const nodes = 3;
 const rounds = 8;
-const intervalMs = 8_000;
-/** Drivers take up to 10 s, most of them little. */
-const longestMs = 10_000;
-const load = { tasksPerSecond: 15, maximumInFlight: 600, deadlineMs: 30_000, longestMs } as const;
-/** Longer than any driver, with what a busy machine adds; and so short that long drivers are cut off. */
-const graces = { long: 20_000, short: 1_000 } as const;
+const load = { tasksPerSecond: 15, maximumInFlight: 600, deadlineMs: 30_000 } as const;
+
+interface Pace {
+  readonly intervalMs: number;
+  /** Longest that a driver takes; most of them take little. */
+  readonly longestMs: number;
+  /** More than any driver takes, with what a busy machine adds. */
+  readonly longGraceMs: number;
+  /** So little that it cuts long drivers off. */
+  readonly shortGraceMs: number;
+}
+
+const fullPace: Pace = { intervalMs: 8_000, longestMs: 10_000, longGraceMs: 20_000, shortGraceMs: 1_000 };
+/** Of a shortened run. */
+const shortPace: Pace = { intervalMs: 2_000, longestMs: 1_500, longGraceMs: 10_000, shortGraceMs: 100 };
 /** From an owner's return of a shard to the next owner's first answer. */
 const takeoverBoundMs = 1_000;
 const patienceMs = 180_000;
@@ -29,19 +38,23 @@ export const rolling: Scenario = {
   summary:
     'rolling restarts every 8 s with drivers of up to 10 s: SIGUSR2 with a long and a short grace, SIGTERM in turn',
   run: async (options, signal) => {
+    const pace = options.rounds < rounds ? shortPace : fullPace;
     const part = (graceMs: number, restart: Restart): Promise<ScenarioResult> =>
-      ChaosWorld.run(options, worldOptions(graceMs), signal, (world) => restart(world, { graceMs, options, signal }));
-    const roll = await part(graces.long, rollNodes);
+      ChaosWorld.run(options, worldOptions(graceMs), signal, (world) =>
+        restart(world, { graceMs, pace, options, signal }),
+      );
+    const roll = await part(pace.longGraceMs, rollNodes);
     signal.throwIfAborted();
-    const shortGrace = await part(graces.short, rollNodes);
+    const shortGrace = await part(pace.shortGraceMs, rollNodes);
     signal.throwIfAborted();
-    const turns = await part(graces.long, restartInTurn);
+    const turns = await part(pace.longGraceMs, restartInTurn);
     return joinParts({ roll, shortGrace, turns });
   },
 };
 
 interface RestartOptions {
   readonly graceMs: number;
+  readonly pace: Pace;
   readonly options: ScenarioOptions;
   readonly signal: AbortSignal;
 }
@@ -55,24 +68,26 @@ function worldOptions(graceMs: number): Parameters<typeof ChaosWorld.run>[1] {
 const env = { CABINET_LOG_LEVEL: 'debug' };
 
 /** SIGUSR2 every 8 s: a roll that is asked for while one goes on follows it. */
-async function rollNodes(world: ChaosWorld, { graceMs, options, signal }: RestartOptions): Promise<ScenarioResult> {
+async function rollNodes(world: ChaosWorld, restart: RestartOptions): Promise<ScenarioResult> {
+  const { pace, options, signal } = restart;
   const running = await supervise(world, { baseId: 'n', nodes, env });
-  await world.start([], load);
+  await world.start([], { ...load, longestMs: pace.longestMs });
   await pause(world.between(1_000, 2_000));
   for (let round = 1; round <= options.rounds; round += 1) {
     signal.throwIfAborted();
     world.log.fault('roll', running.baseId, `round ${round}; ${running.count(rolledLine)} rolls are done`);
     running.signal('SIGUSR2');
-    if (round < options.rounds) await pause(intervalMs);
+    if (round < options.rounds) await pause(pace.intervalMs);
   }
   const begun = (): number => running.count('a rolling restart begins');
   await until('the last roll is done', () => begun() > 0 && running.count(rolledLine) === begun(), patienceMs);
   const stopped = running.lines.filter(({ msg }) => msg === 'a node process has drained').length;
-  return finish(world, { graceMs, all: [running], exitCodes: [], rolls: begun(), stopped });
+  return finish(world, { ...restart, all: [running], exitCodes: [], rolls: begun(), stopped });
 }
 
 /** SIGTERM to one supervisor of one node every 8 s, and another start, as an orchestrator does. */
-async function restartInTurn(world: ChaosWorld, { graceMs, options, signal }: RestartOptions): Promise<ScenarioResult> {
+async function restartInTurn(world: ChaosWorld, restart: RestartOptions): Promise<ScenarioResult> {
+  const { pace, options, signal } = restart;
   const names = ['m1', 'm2', 'm3'];
   const running = new Map<string, SupervisorChild>();
   const all: SupervisorChild[] = [];
@@ -83,7 +98,8 @@ async function restartInTurn(world: ChaosWorld, { graceMs, options, signal }: Re
     all.push(started);
   };
   for (const baseId of names) await start(baseId);
-  await world.start([], load);
+  await world.start([], { ...load, longestMs: pace.longestMs });
+  await pause(world.between(2_000, 3_000));
   for (let round = 1; round <= options.rounds; round += 1) {
     signal.throwIfAborted();
     const startedMs = performance.now();
@@ -93,15 +109,14 @@ async function restartInTurn(world: ChaosWorld, { graceMs, options, signal }: Re
     exitCodes.push(code);
     world.log.tell('ended', baseId, `exit code ${code}, ${Math.round(performance.now() - startedMs)} ms`);
     await start(baseId);
-    await pause(Math.max(0, intervalMs - (performance.now() - startedMs)));
+    await pause(Math.max(0, pace.intervalMs - (performance.now() - startedMs)));
   }
-  return finish(world, { graceMs, all, exitCodes, rolls: 0, stopped: exitCodes.length });
+  return finish(world, { ...restart, all, exitCodes, rolls: 0, stopped: exitCodes.length });
 }
 
 async function finish(
   world: ChaosWorld,
-  restarts: {
-    readonly graceMs: number;
+  restarts: RestartOptions & {
     readonly all: readonly SupervisorChild[];
     readonly exitCodes: readonly (number | null)[];
     readonly rolls: number;
@@ -109,7 +124,7 @@ async function finish(
   },
 ): Promise<ScenarioResult> {
   const { verdict, facts } = await world.judge();
-  const { graceMs, all, exitCodes, rolls, stopped } = restarts;
+  const { graceMs, pace, all, exitCodes, rolls, stopped } = restarts;
   // The last stop is judged as every other.
   const lastCodes = await Promise.all(all.filter(({ hasExited }) => !hasExited).map((one) => one.terminate()));
   const lines = all.flatMap((one) => one.lines);
@@ -118,7 +133,7 @@ async function finish(
   const cut = cutOff(facts.entries);
   const codes = [...exitCodes, ...lastCodes];
   const unclean = uncleanLines(lines);
-  const isLong = graceMs >= longestMs;
+  const isLong = graceMs >= pace.longestMs;
   const takeoverMsP50 = percentile(takeoverMs, 0.5);
   const takeoverMsMax = percentile(takeoverMs, 1);
   const violations = [

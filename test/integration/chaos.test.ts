@@ -46,6 +46,27 @@ const smokes = [
     rule: 'R-CORE-3',
     promise: 'servers die and nothing that was accepted is missing',
   },
+  {
+    name: 'kill',
+    rounds: 2,
+    seed: 1,
+    rule: 'R-WRK-2 R-FAIL-1',
+    promise: 'a node process is killed, then a machine freezes, and what ran there runs again soon',
+  },
+  {
+    name: 'rolling',
+    rounds: 1,
+    seed: 3,
+    rule: 'R-WRK-2',
+    promise: 'nodes start anew in good order and no stage is cut off within its grace',
+  },
+  {
+    name: 'poison',
+    rounds: 5,
+    seed: 4,
+    rule: 'R-FAIL-1',
+    promise: 'bad drivers end as dead letters of their class, and nobody else is hurt',
+  },
 ] as const;
 
 describe('npm run chaos', () => {
