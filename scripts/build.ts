@@ -1,7 +1,9 @@
-// Compiles src into dist, takes along what is not TypeScript (the console's page), and makes the command executable.
+// Compiles src into dist, takes along what is not TypeScript, builds the console's page into dist/console, and makes the command
+// executable.
 import { spawnSync } from 'node:child_process';
 import { chmod, cp, readFile, rm } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
+import { build } from 'vite';
 
 const repository = resolve(import.meta.dirname, '..');
 const dist = join(repository, 'dist');
@@ -18,6 +20,8 @@ await cp(join(repository, 'src'), dist, {
   recursive: true,
   filter: (path) => !['.ts', '.tsx', '.json'].includes(extname(path)),
 });
+
+await build({ configFile: join(repository, 'console/vite.config.ts'), logLevel: 'warn' });
 
 if (!(await readFile(command, 'utf8')).startsWith('#!/usr/bin/env node\n')) {
   throw new Error('src/main.ts must begin with #!/usr/bin/env node: the package installs it as a command');

@@ -1,0 +1,74 @@
+import type { JSX } from 'preact';
+import { get } from '../api/http.ts';
+import type { TaskExplanation } from '../api/types.ts';
+import { useLive } from '../live.ts';
+import { showDuration } from '../model/durations.ts';
+import { Loaded, Panel } from '../parts/screen.tsx';
+import { Ago } from '../parts/time.tsx';
+
+const everyMs = 5_000;
+
+/** Why the task stands where it stands: what holds it, who can move it, and when it moves by itself. */
+export function WhyPanel({ taskId, seq }: { readonly taskId: string; readonly seq: number }): JSX.Element {
+  const live = useLive({
+    key: `why ${taskId} ${seq}`,
+    everyMs,
+    load: (signal) => get<TaskExplanation>(`/api/tasks/${taskId}/why`, {}, signal),
+  });
+  return (
+    <Panel title="Why">
+      <Loaded live={live}>
+        {(why) => (
+          <>
+            <p class="sentence">{why.sentence}</p>
+            <dl class="facts in-line">
+              <dt>Held by</dt>
+              <dd>{why.holds.length === 0 ? 'nothing' : why.holds.map(holdText).join('; ')}</dd>
+              <dt>Can be moved by</dt>
+              <dd>{why.movers.join(', ')}</dd>
+              <dt>Moves by itself</dt>
+              <dd>{why.movesAt === null ? 'no time is known' : <Ago at={why.movesAt} />}</dd>
+              {why.legalEvents.length > 0 && (
+                <>
+                  <dt>Takes</dt>
+                  <dd class="wrap">
+                    {why.legalEvents.map((event) => (
+                      <code key={event} class="tag">
+                        {event}
+                      </code>
+                    ))}
+                  </dd>
+                </>
+              )}
+            </dl>
+          </>
+        )}
+      </Loaded>
+    </Panel>
+  );
+}
+
+function holdText(hold: TaskExplanation['holds'][number]): string {
+  switch (hold.kind) {
+    case 'limit':
+      return hold.concurrency === null ? 'a slot of its node' : `a slot: ${hold.concurrency} run at one time`;
+    case 'breaker':
+      return `the breaker of ${hold.port}`;
+    case 'timer':
+      return 'a backoff';
+    case 'driver':
+      return hold.timeoutMs === null ? 'its driver' : `its driver, for ${showDuration(hold.timeoutMs)} at most`;
+    case 'pause':
+      return hold.isPending ? 'a pause, from the next start on' : 'a pause';
+    case 'unknownOutcome':
+      return 'an unknown outcome';
+    case 'deadLetter':
+      return `it was given up: ${hold.code ?? hold.failureClass ?? 'no reason kept'}`;
+    case 'noOwner':
+      return 'nobody serves its shard';
+    case 'ended':
+      return 'it has ended';
+    default:
+      return (hold satisfies never as { readonly kind: string }).kind;
+  }
+}
