@@ -206,6 +206,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         void undo.run().finally(() => options.onFailed?.(reason));
       },
     });
+    for (const link of [commits, requests]) {
+      link.onStatus(({ kind }) => {
+        if (kind === 'reconnected') engine.linkRestored();
+      });
+    }
     await engine.start();
     undo.push('engine', (graceMs) => engine.stop({ graceMs }));
 

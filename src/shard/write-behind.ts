@@ -11,6 +11,9 @@ import type { ShardMetrics } from './shard-metrics.ts';
 /** Snapshots written in one call, so that a round does not hold all encoded bytes at once. */
 const writesPerCall = 1_000;
 
+/** Rounds that go on failing are told of again after so long. */
+const failureReportMs = 30_000;
+
 /** What {@link WriteBehind} asks of the outside. */
 export interface WriteBehindDeps {
   readonly writer: SnapshotWriter;
@@ -43,6 +46,8 @@ export class WriteBehind {
   #changes = 0;
   /** When the oldest change without a snapshot came, by the monotonic clock; null when there is none. */
   #behindSinceMs: number | null = null;
+  /** Rounds that failed in a row: since when, how many, and when that was told last; null when the last one did not. */
+  #failure: { readonly sinceMs: number; rounds: number; toldMs: number } | null = null;
   #timer: TimerHandle | null = null;
   #round: Promise<void> | null = null;
   #isRoundDeferred = false;
@@ -114,7 +119,7 @@ export class WriteBehind {
   }
 
   async #write(): Promise<void> {
-    const { writer, metrics, logger } = this.#deps;
+    const { writer, metrics } = this.#deps;
     if (this.#isSettled) return;
     // Taken together: every record up to this sequence is in one of these states or in an earlier snapshot.
     const sequence = this.#sequence;
@@ -132,6 +137,7 @@ export class WriteBehind {
       this.#deps.onCheckpoint(sequence);
       if (!this.#hasDroppedEarlier) await writer.dropEarlierEpochs();
       this.#hasDroppedEarlier = true;
+      this.#tellRecovery();
     } catch (thrown) {
       const error = asError(thrown);
       // What was not written stays dirty, unless it has changed again meanwhile.
@@ -143,8 +149,27 @@ export class WriteBehind {
         return;
       }
       metrics.snapshotFailures.add();
-      logger.warn({ shard: this.#shard, sequence, err: error }, 'a snapshot round failed; the next one repeats it');
+      this.#tellFailure(error, sequence);
     }
+  }
+
+  /** Says it at the first round of an outage and then now and then: there is a round a second, of every shard. */
+  #tellFailure(error: Error, sequence: Sequence): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#failure ??= { sinceMs: nowMs, rounds: 0, toldMs: Number.NEGATIVE_INFINITY };
+    this.#failure.rounds += 1;
+    if (nowMs - this.#failure.toldMs < failureReportMs) return;
+    this.#failure.toldMs = nowMs;
+    const fields = { shard: this.#shard, sequence, rounds: this.#failure.rounds, forMs: nowMs - this.#failure.sinceMs };
+    this.#deps.logger.warn({ ...fields, err: error }, 'a snapshot round failed; the next ones repeat it');
+  }
+
+  #tellRecovery(): void {
+    if (this.#failure === null) return;
+    const { rounds, sinceMs } = this.#failure;
+    this.#failure = null;
+    const forMs = this.#deps.clock.monotonicMs() - sinceMs;
+    this.#deps.logger.info({ shard: this.#shard, rounds, forMs }, 'snapshot rounds succeed again');
   }
 
   /**

@@ -191,6 +191,13 @@ export class Engine {
     }
   }
 
+  /** The link to the store was down and is up again: what could not be done meanwhile is tried at once. */
+  linkRestored(): void {
+    if (this.#phase !== 'running') return;
+    this.#shards.endOutage();
+    this.#wake();
+  }
+
   /** Hands all shards over in good order, then gives the lease back. A second call waits for the first. */
   stop(options: { readonly graceMs: number }): Promise<void> {
     this.#stopping ??= this.#stop(options.graceMs);

@@ -13,7 +13,7 @@ import { PortBreakers } from '../shard/port-breakers.ts';
 import { StageSlots } from '../shard/stage-slots.ts';
 import type { EngineDeps } from './engine-deps.ts';
 import { OwnershipMetrics } from './ownership-metrics.ts';
-import { restartBackoffDefaults, restartDelayMs } from './restart-backoff.ts';
+import { noteTrouble, shardRestMs, troubleOf, type ShardTrouble, type ShardTroubles } from './shard-rest.ts';
 
 /** What {@link OwnedShards} asks of its engine. */
 export interface OwnedShardsHost {
@@ -41,9 +41,6 @@ export interface OwnedShardStatus {
   readonly stalledMs: number;
 }
 
-/** A shard that has not failed for so long begins its waits anew. */
-const failuresForgottenMs = 60_000;
-
 interface OwnedShard {
   readonly shard: Shard;
   readonly taken: TakenShard;
@@ -53,6 +50,7 @@ interface OwnedShard {
 /** A shard that could not be opened, or that failed. */
 interface FailingShard {
   readonly error: Error;
+  readonly trouble: ShardTrouble;
   /** Null when it may be tried at once. */
   readonly rest: TimerHandle | null;
 }
@@ -77,8 +75,8 @@ export class OwnedShards {
   readonly #handovers = new Map<ShardId, Promise<void>>();
   readonly #declines = new Set<ShardId>();
   readonly #failing = new Map<ShardId, FailingShard>();
-  /** Failures of a shard in a row, also of one that is served again: only time forgets them. */
-  readonly #failures = new Map<ShardId, { readonly count: number; readonly atMs: number }>();
+  /** Troubles of a shard in a row, also of one that is served again: only time forgets them. */
+  readonly #troubles = new Map<ShardId, ShardTroubles>();
   #closed = false;
 
   constructor(deps: EngineDeps, host: OwnedShardsHost) {
@@ -171,6 +169,18 @@ export class OwnedShards {
     } finally {
       this.#opening.delete(shard);
     }
+  }
+
+  /** The store may answer again: what rests because of an outage is tried at once. */
+  endOutage(): void {
+    let hasRested = false;
+    for (const [shard, { error, trouble, rest }] of this.#failing) {
+      if (rest === null || trouble !== 'outage') continue;
+      rest.cancel();
+      this.#failing.set(shard, { error, trouble, rest: null });
+      hasRested = true;
+    }
+    if (hasRested) this.#host.onRested();
   }
 
   /** Hands a shard over, or gives a lock back that is held and not served. */
@@ -321,18 +331,16 @@ export class OwnedShards {
   #noteFailure(shard: ShardId, error: Error): void {
     this.#failing.get(shard)?.rest?.cancel();
     const { clock, random } = this.#deps;
-    const atMs = clock.monotonicMs();
-    const before = this.#failures.get(shard);
-    const count = before === undefined || atMs - before.atMs > failuresForgottenMs ? 1 : before.count + 1;
-    this.#failures.set(shard, { count, atMs });
-    const delayMs = restartDelayMs(restartBackoffDefaults, count, random.next());
+    const trouble = troubleOf(error);
+    const troubles = noteTrouble(this.#troubles.get(shard), trouble, clock.monotonicMs());
+    this.#troubles.set(shard, troubles);
     const rest = this.#closed
       ? null
-      : clock.setTimer(delayMs, () => {
-          this.#failing.set(shard, { error, rest: null });
+      : clock.setTimer(shardRestMs(troubles, random.next()), () => {
+          this.#failing.set(shard, { error, trouble, rest: null });
           this.#host.onRested();
         });
-    this.#failing.set(shard, { error, rest });
+    this.#failing.set(shard, { error, trouble, rest });
   }
 
   #decline(shard: ShardId, isDeclined: boolean): void {

@@ -263,3 +263,29 @@ describe('the checkpoint', () => {
     expect(world.calls).toEqual([]);
   });
 });
+
+describe('rounds that fail for long', () => {
+  it('UNAVAILABLE: are told of at the first one and every 30 s, each is counted, and their end is told', async () => {
+    const world = new World();
+    world.fault = (operation) => (operation === 'write' ? 'unavailable' : 'none');
+    const writer = world.writeBehind();
+    writer.changed(aLiveTask(card, 'a'), sequenceOf(11));
+    await world.clock.advance(65_000);
+    const told = () => world.logger.lines.map(({ message, fields }) => [message, fields['rounds'], fields['forMs']]);
+    const failed = 'a snapshot round failed; the next ones repeat it';
+    expect(told()).toEqual([
+      [failed, 1, 0],
+      [failed, 31, 30_000],
+      [failed, 61, 60_000],
+    ]);
+    expect(world.metrics.value('snapshot_failures_total')).toBe(65);
+    world.fault = () => 'none';
+    await world.clock.advance(1_000);
+    expect(told().at(-1)).toEqual(['snapshot rounds succeed again', 65, 65_000]);
+    world.fault = (operation) => (operation === 'write' ? 'unavailable' : 'none');
+    writer.changed(aLiveTask(card, 'a', 'new'), sequenceOf(12));
+    await world.clock.advance(1_000);
+    expect(told().at(-1)).toEqual([failed, 1, 0]);
+    await writer.close();
+  });
+});

@@ -4,7 +4,7 @@ import { EngineError } from '../../../src/core/errors.ts';
 import type { Metrics } from '../../../src/ports/metrics.ts';
 import { TestEngine } from '../../../src/testing.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
-import { tapSnapshots } from '../../support/port-taps.ts';
+import { tapJournal, tapSnapshots } from '../../support/port-taps.ts';
 import { aPipeline, shard } from '../../support/shard-kit.ts';
 import { outcomeOf, ShardWorld } from '../../support/shard-world.ts';
 
@@ -155,5 +155,69 @@ describe('the list of a shard', () => {
     const live = world.send({ type: 'task.list', limit: 10 });
     await world.clock.advance(10);
     expect([all, live].map(outcomeOf)).toEqual(['UNAVAILABLE', 'page']);
+  });
+});
+
+describe('a shard that cannot be opened', () => {
+  /** An engine whose journal cannot be read while `error` says so. */
+  const aWorld = () => {
+    const world = new ShardWorld({ pipelines: [card] });
+    const { test } = world;
+    const state: { error: EngineError | null; tries: number } = { error: null, tries: 0 };
+    const journal = tapJournal(test.journal, (call, make) => {
+      if (call !== 'journal.read') return make();
+      state.tries += 1;
+      return state.error === null ? make() : Promise.reject(state.error);
+    });
+    return { world, test, state, engine: world.engine('node-1', { journal }) };
+  };
+
+  it('R-WRK-2 UNAVAILABLE: during a long outage is served at most 2 s after it, though no link was seen to break', async () => {
+    const { test, state, engine } = aWorld();
+    state.error = new EngineError('UNAVAILABLE', 'the journal is away');
+    await test.run(engine.start());
+    await test.advance(90_000);
+    expect(state.tries).toBeGreaterThan(45);
+    expect(engine.isReady).toBe(false);
+    state.error = null;
+    await test.advance(2_001);
+    expect(engine.isReady).toBe(true);
+    await test.run(engine.stop({ graceMs: 0 }));
+  });
+
+  it('R-WRK-2 UNAVAILABLE: is tried at once when the link is back', async () => {
+    const { test, state, engine } = aWorld();
+    state.error = new EngineError('UNAVAILABLE', 'the journal is away');
+    await test.run(engine.start());
+    await test.advance(30_000);
+    state.error = null;
+    engine.linkRestored();
+    await test.advance(20);
+    expect(engine.isReady).toBe(true);
+    await test.run(engine.stop({ graceMs: 0 }));
+  });
+
+  it('R-FAIL-1 INTERNAL: for a fault of its own waits longer and longer, and a link that is back changes nothing', async () => {
+    const { test, state, engine } = aWorld();
+    await test.run(engine.start());
+    state.error = new EngineError('INTERNAL', 'a bug');
+    const lock = await test.leases.readShard(shard);
+    await test.leases.writeShard({ ...lock, epoch: (lock.epoch + 1) as never, owner: null }, lock.revision);
+    await test.advance(60_000);
+    const { tries } = state;
+    expect(tries).toBeLessThan(15);
+    for (let time = 0; time < 5; time += 1) {
+      engine.linkRestored();
+      await test.advance(100);
+    }
+    expect(state.tries - tries).toBeLessThanOrEqual(1);
+    await test.run(engine.stop({ graceMs: 0 }));
+  });
+
+  it('asks for nothing when the link of an engine is back that does not run', async () => {
+    const { test, state, engine } = aWorld();
+    engine.linkRestored();
+    await test.advance(1_000);
+    expect(state.tries).toBe(0);
   });
 });
