@@ -129,9 +129,19 @@ class NodeProcessBody {
   /** The node could not be started, or cannot go on: says why, and ends. */
   #fail(error: Error): void {
     const known = error instanceof EngineError ? error : new EngineError('INTERNAL', describe(error), { cause: error });
+    if (known.code === 'PROCESS_CORRUPTED') this.#endCorrupted(known);
     this.#logger.error({ err: error }, 'the node process ends');
     if (this.#ending !== null) return; // It drains already.
     void this.#exitWith(known);
+  }
+
+  /** Nothing is sure to work any more, the log neither: it ends within this very turn. */
+  #endCorrupted(error: EngineError): never {
+    try {
+      this.#logger.error({ err: error }, 'a driver has corrupted the node process, which ends');
+    } finally {
+      process.exit(1);
+    }
   }
 
   /** The state of the process is not known any more: nothing is handed over. */

@@ -35,6 +35,7 @@ import { NatsSnapshotStore } from './store/nats-snapshots.ts';
 import { checkServer } from './store/server-gate.ts';
 import { StreamApi } from './store/stream-api.ts';
 import { Engine, type EngineStatus } from './supervisor/engine.ts';
+import { writeGuard } from './supervisor/write-guard.ts';
 import { AckInbox } from './transport/ack-inbox.ts';
 import type { EngineInfo, PipelineSummary } from './transport/engine-info.ts';
 import { JsonApi } from './transport/json-api.ts';
@@ -69,7 +70,10 @@ export interface NodeOptions {
   readonly metrics?: Metrics | undefined;
   /** A life of the node begins: at its start, and again after its lease ran out. */
   readonly onLife?: ((life: NodeLife) => void) | undefined;
-  /** The node has failed and stopped itself. When left out, the error is only logged. */
+  /**
+   * The node has failed and stopped itself. When left out, the error is only logged. `PROCESS_CORRUPTED` is told before the node
+   * stops, for nothing is sure to work any more: end the process.
+   */
   readonly onFailed?: ((error: EngineError) => void) | undefined;
 }
 
@@ -155,9 +159,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const stream = await ensureJournalStream(requests, { ...config, clock, logger });
     await ensureBuckets(api, config);
     const { namespace } = config;
-    const commitAcks = new AckInbox({ link: commits, clock, logger, timeoutMs: ackTimeoutMs });
-    const acks = new AckInbox({ link: requests, clock, logger, timeoutMs: ackTimeoutMs });
-    const leaseAcks = new AckInbox({ link: requests, clock, logger, timeoutMs: leaseTimeoutMs });
+    const mayWrite = writeGuard((error) => {
+      options.onFailed?.(error);
+      void undo.run();
+    });
+    const commitAcks = new AckInbox({ link: commits, clock, logger, timeoutMs: ackTimeoutMs, mayWrite });
+    const acks = new AckInbox({ link: requests, clock, logger, timeoutMs: ackTimeoutMs, mayWrite });
+    const leaseAcks = new AckInbox({ link: requests, clock, logger, timeoutMs: leaseTimeoutMs, mayWrite });
     // Each holds a timer, which would hold the process.
     undo.push('appends', async () => {
       commitAcks.close();

@@ -62,6 +62,10 @@ export const errorCatalog = {
   RECORD_CORRUPT: { retryable: false, meaning: 'a journal record or snapshot cannot be read' },
   OWNERSHIP_LOST: { retryable: true, meaning: 'another node owns the shard now' },
   RESTART_INTENSITY_EXCEEDED: { retryable: false, meaning: 'a node process kept ending and was given up' },
+  PROCESS_CORRUPTED: {
+    retryable: true,
+    meaning: 'a driver changed built-in functions; its process writes nothing more',
+  },
   INTERNAL: { retryable: false, meaning: 'a promise of the engine is broken: a bug; see the log' },
 } as const satisfies Record<string, { retryable: boolean; meaning: string }>;
 

@@ -57,6 +57,7 @@ export class AckInbox {
   readonly #logger: Logger;
   readonly #timeoutMs: number;
   readonly #maximumMessageBytes: number;
+  readonly #mayWrite: (() => boolean) | undefined;
   readonly #inbox: ReplyInbox<WaitingAck>;
   readonly #unsubscribe: () => void;
   // All publishes have the same timeout, so both lists are in order of their deadlines and one timer serves them.
@@ -69,7 +70,10 @@ export class AckInbox {
     readonly clock: Clock;
     readonly logger: Logger;
     readonly timeoutMs: number;
+    /** Asked before each message leaves; after a no nothing leaves, as if the link were down. */
+    readonly mayWrite?: (() => boolean) | undefined;
   }) {
+    this.#mayWrite = deps.mayWrite;
     this.#clock = deps.clock;
     this.#logger = deps.logger;
     this.#timeoutMs = deps.timeoutMs;
@@ -115,6 +119,10 @@ export class AckInbox {
   }
 
   #send(waiting: WaitingAck): void {
+    if (this.#mayWrite !== undefined && !this.#mayWrite()) {
+      waiting.resolve(disconnected);
+      return;
+    }
     if (waiting.sizeBytes > this.#maximumMessageBytes) {
       const description = `message of ${waiting.sizeBytes} bytes is over the server's ${this.#maximumMessageBytes}`;
       waiting.resolve({ kind: 'error', code: localErrorCodes.tooLarge, description });

@@ -96,6 +96,31 @@ describe('the acknowledgement inbox', () => {
     expect(second).toEqual([{ kind: 'ack', stream: 's', sequence: 2, duplicate: false }]);
   });
 
+  it('sends nothing any more, also of what waits for its turn, once it may not write', async () => {
+    const link = new FakeLink();
+    const clock = new VirtualClock();
+    let mayWrite = true;
+    const inbox = new AckInbox({
+      link: link as unknown as NatsLink,
+      clock,
+      logger: new RecordingLogger(),
+      timeoutMs: 1_000,
+      mayWrite: () => mayWrite,
+    });
+    const outcomes: Outcomes = [];
+    const publish = (sizeBytes: number): void => {
+      void inbox.publish('s', new Uint8Array(sizeBytes)).then((outcome) => outcomes.push(outcome));
+    };
+    publish(maximumBytesInFlight);
+    publish(1);
+    mayWrite = false;
+    link.answer(0, ack(1));
+    inbox.close();
+    await clock.advance(0);
+    expect(link.published).toHaveLength(1);
+    expect(outcomes).toEqual([{ kind: 'ack', stream: 's', sequence: 1, duplicate: false }, { kind: 'disconnected' }]);
+  });
+
   it('tells no responders from an empty answer', async () => {
     const { link, clock, publish } = setUp();
     const first = publish();
