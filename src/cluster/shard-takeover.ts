@@ -1,7 +1,9 @@
 import { decodeCommit } from '../core/commit-codec.ts';
+import { EngineError } from '../core/errors.ts';
 import type { Epoch, NodeId, Sequence, ShardId } from '../core/ids.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { LeaseStore, ShardLock } from '../ports/leases.ts';
+import type { SnapshotStore } from '../ports/snapshots.ts';
 
 /** Who wants a shard. */
 export interface Claimant {
@@ -42,11 +44,18 @@ export function mayTake(lock: ShardLock, claimant: Claimant, live: readonly Clai
 /**
  * Tries to take the lock of a shard by compare-and-set, with an epoch above every one that lock or journal knows.
  *
+ * A journal that ends before the shard's checkpoint was lost or set back: it is refused before anything is written, for with every
+ * claim it would grow, and look whole at last.
+ *
  * @param plannedRevision - what the plan saw of the lock; another one means that somebody was faster
- * @throws EngineError `UNAVAILABLE`, `RECORD_CORRUPT`
+ * @throws EngineError `LOG_REGRESSED`, `UNAVAILABLE`, `RECORD_CORRUPT`
  */
 export async function takeShard(
-  deps: { readonly leases: LeaseStore; readonly journal: Journal },
+  deps: {
+    readonly leases: LeaseStore;
+    readonly journal: Journal;
+    readonly snapshots: Pick<SnapshotStore, 'checkpoint'>;
+  },
   shard: ShardId,
   claimant: Claimant,
   live: readonly Claimant[],
@@ -55,7 +64,10 @@ export async function takeShard(
   const lock = await deps.leases.readShard(shard);
   if (plannedRevision !== undefined && lock.revision !== plannedRevision) return { kind: 'lost' };
   if (!mayTake(lock, claimant, live)) return { kind: 'held', by: lock.owner?.nodeId ?? claimant.nodeId };
+  // First the checkpoint: an owner that still writes may move both meanwhile, and the journal is always ahead.
+  const checkpoint = await deps.snapshots.checkpoint(shard);
   const last = await deps.journal.readLast(shard);
+  checkReach(shard, checkpoint?.sequence ?? 0, last?.sequence ?? 0);
   // The lock's bucket may be younger than the journal, after a restore from a backup: the journal's epoch counts too.
   const journalEpoch = last === null ? 0 : decodeCommit(last.body).epoch;
   const epoch = (Math.max(lock.epoch, journalEpoch) + 1) as Epoch;
@@ -65,6 +77,19 @@ export async function takeShard(
     kind: 'taken',
     taken: { epoch, revision: outcome.revision, lastSequence: last?.sequence ?? (0 as Sequence) },
   };
+}
+
+function checkReach(shard: ShardId, checkpointed: number, last: number): void {
+  if (checkpointed <= last) return;
+  throw new EngineError(
+    'LOG_REGRESSED',
+    `shard ${shard}: its checkpoint is at ${checkpointed}, but the journal ends at ${last}`,
+    {
+      limit: `${checkpointed} or later`,
+      got: `${last}`,
+      hint: 'the journal was lost or set back: restore it from a copy that is as new as the snapshots, or remove both',
+    },
+  );
 }
 
 /** Gives a shard's lock back, so that the next owner need not wait. Harmless when it was taken meanwhile. */

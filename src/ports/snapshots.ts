@@ -51,6 +51,9 @@ export interface SnapshotStore {
   /** The write-behind of the shard's owner in that epoch, whose live snapshots start empty. */
   writer(shard: ShardId, epoch: Epoch): SnapshotWriter;
 
+  /** The shard's checkpoint alone, or null. @throws EngineError `UNAVAILABLE`, `RECORD_CORRUPT` */
+  checkpoint(shard: ShardId): Promise<Checkpoint | null>;
+
   /**
    * The shard's checkpoint (or null) and every live snapshot of the checkpoint's epoch, at least as new as that checkpoint.
    * Without a checkpoint there is nothing to load.

@@ -7,7 +7,7 @@ import { SimulatedStorePath, type MemoryStoreOptions } from './store-fault.ts';
 
 /** The operations of {@link MemorySnapshotStore} that can be made to fail. */
 export type SnapshotOperation =
-  'write' | 'checkpoint' | 'dropEarlierEpochs' | 'loadLive' | 'findFinished' | 'finishedIds';
+  'write' | 'checkpoint' | 'dropEarlierEpochs' | 'readCheckpoint' | 'loadLive' | 'findFinished' | 'finishedIds';
 
 /** Largest snapshot when nothing else is said: as on a NATS server with its default limit. */
 const defaultMaximumSnapshotBytes = 1024 * 1024 - 1_024;
@@ -51,6 +51,10 @@ export class MemorySnapshotStore implements SnapshotStore {
           for (const earlier of live.keys()) if (earlier < epoch) live.delete(earlier);
         }),
     };
+  }
+
+  checkpoint(shard: ShardId): Promise<Checkpoint | null> {
+    return this.#path.read('readCheckpoint', () => this.#shardOf(shard).checkpoint);
   }
 
   loadLive(

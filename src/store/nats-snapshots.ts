@@ -61,13 +61,18 @@ export class NatsSnapshotStore implements SnapshotStore {
     return new NatsSnapshotWriter({ api: this.#api, bucket: this.#bucket, shard, epoch, maximumSnapshotBytes });
   }
 
+  async checkpoint(shard: ShardId): Promise<Checkpoint | null> {
+    const { value } = await this.#bucket.get(checkpointKey(shard));
+    return value === null ? null : decodeCheckpoint(shard, value);
+  }
+
   async loadLive(shard: ShardId): Promise<LoadedSnapshots> {
-    let checkpoint = await this.#readCheckpoint(shard);
+    let checkpoint = await this.checkpoint(shard);
     for (let tryCount = 1; tryCount <= maximumLoadTries; tryCount += 1) {
       if (checkpoint === null) return { checkpoint, live: new Map() };
       const live = await this.#readLive(shard, checkpoint.epoch);
       // A newer owner may have written its first checkpoint meanwhile, and dropped what was being read.
-      const current = await this.#readCheckpoint(shard);
+      const current = await this.checkpoint(shard);
       // The older one of two of the same epoch: what was written for the newer one may have come after the scan.
       if (current?.epoch === checkpoint.epoch) return { checkpoint, live };
       checkpoint = current;
@@ -92,11 +97,6 @@ export class NatsSnapshotStore implements SnapshotStore {
       seen.add(taskId);
       yield taskId;
     }
-  }
-
-  async #readCheckpoint(shard: ShardId): Promise<Checkpoint | null> {
-    const { value } = await this.#bucket.get(checkpointKey(shard));
-    return value === null ? null : decodeCheckpoint(shard, value);
   }
 
   async #readLive(shard: ShardId, epoch: Epoch): Promise<ReadonlyMap<TaskId, Uint8Array>> {

@@ -56,6 +56,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
     it('an untouched shard has no checkpoint, no live and no finished tasks', async () => {
       const { store } = await open();
       expect(await store.loadLive(shard)).toEqual({ checkpoint: null, live: new Map() });
+      expect(await store.checkpoint(shard)).toBeNull();
       expect(await collect(store.finishedIds(shard))).toEqual([]);
       expect((await store.findFinished(shard, [task('a')])).size).toBe(0);
       expect((await store.findFinished(shard, [])).size).toBe(0);
@@ -168,6 +169,8 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await eleven.write([live('b'), finished('y')]);
       await one.checkpoint(sequence(1));
       await eleven.checkpoint(sequence(2));
+      expect((await store.checkpoint(1 as ShardId))?.sequence).toBe(1);
+      expect((await store.checkpoint(11 as ShardId))?.sequence).toBe(2);
       expect([...(await store.loadLive(1 as ShardId)).live.keys()]).toEqual(['task-a']);
       expect([...(await store.loadLive(11 as ShardId)).live.keys()]).toEqual(['task-b']);
       expect(await collect(store.finishedIds(1 as ShardId))).toEqual(['task-x']);
@@ -190,6 +193,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await store.writer(shard, epoch(4)).checkpoint(sequence(10));
       await other.writer(shard, epoch(4)).checkpoint(sequence(7));
       expect((await store.loadLive(shard)).checkpoint?.sequence).toBe(10);
+      expect(await other.checkpoint(shard)).toEqual({ shard, epoch: 4, sequence: 10 });
     });
 
     it('what a zombie writes late is loaded by nobody', async () => {

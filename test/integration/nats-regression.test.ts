@@ -28,7 +28,7 @@ describe('a node whose journal was lost or set back', () => {
       expect(next.said('failed')).toMatchObject({ code: 'LOG_REGRESSED' });
       expect(next.said('ready')).toBeUndefined();
     }
-    const { records } = await world.readJournal();
-    expect(records.filter(({ event }) => event.type !== 'owner.changed')).toEqual([]);
+    // Not even a claim: enough of them would bring the journal past every checkpoint.
+    expect(await (await world.journal()).bounds()).toEqual({ first: 0, last: 0 });
   });
 });

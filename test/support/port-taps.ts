@@ -26,6 +26,7 @@ export function tapSnapshots(inner: SnapshotStore, tap: PortTap): SnapshotStore 
   return {
     maximumSnapshotBytes: inner.maximumSnapshotBytes,
     writer: (shard, epoch) => tapWriter(inner.writer(shard, epoch), tap),
+    checkpoint: (shard) => tap('snapshots.readCheckpoint', () => inner.checkpoint(shard)),
     loadLive: (shard) => tap('snapshots.loadLive', () => inner.loadLive(shard)),
     findFinished: (shard, ids) => tap('snapshots.findFinished', () => inner.findFinished(shard, ids)),
     async *finishedIds(shard) {

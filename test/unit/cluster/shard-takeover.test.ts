@@ -2,13 +2,17 @@ import { describe, expect, it } from 'vitest';
 
 import { mayTake, releaseShard, takeShard, type Claimant } from '../../../src/cluster/shard-takeover.ts';
 import { assembleCommit } from '../../../src/core/commit-codec.ts';
+import type { ShardId } from '../../../src/core/ids.ts';
+import type { JournalEntry } from '../../../src/ports/journal.ts';
 import type { NodeLease, ShardLock } from '../../../src/ports/leases.ts';
 import type { LeaseOperation } from '../../../src/store/memory-leases.ts';
 import type { StoreFault } from '../../../src/store/store-fault.ts';
-import { MemoryJournal, MemoryLeaseStore, VirtualClock } from '../../../src/testing.ts';
+import { MemoryJournal, MemoryLeaseStore, MemorySnapshotStore, VirtualClock } from '../../../src/testing.ts';
+import { tapJournal } from '../../support/port-taps.ts';
 import { epochOf, nodeOf, sequenceOf, shard } from '../../support/shard-kit.ts';
 
 const me: Claimant = { nodeId: nodeOf('me'), incarnation: 'me-2' };
+const otherShard = 1 as ShardId;
 const other: Claimant = { nodeId: nodeOf('other'), incarnation: 'other-1' };
 
 function lockOf(owner: Claimant | null): ShardLock {
@@ -37,14 +41,21 @@ class World {
   readonly clock = new VirtualClock();
   fault: (operation: LeaseOperation) => StoreFault = () => 'none';
   readonly leases = new MemoryLeaseStore({ clock: this.clock, faults: (operation) => this.fault(operation) });
-  readonly journal = new MemoryJournal({ clock: this.clock });
+  journal = new MemoryJournal({ clock: this.clock });
+  snapshotFault: StoreFault = 'none';
+  readonly snapshots = new MemorySnapshotStore({ clock: this.clock, faults: () => this.snapshotFault });
 
-  async append(epoch: number): Promise<void> {
-    const last = this.journal.readLast(shard);
+  async last(of = shard): Promise<JournalEntry | null> {
+    const last = this.journal.readLast(of);
     await this.clock.advance(0);
+    return last;
+  }
+
+  async append(epoch: number, to = shard): Promise<void> {
     const body = assembleCommit({ format: 1, epoch: epochOf(epoch), batch: 1, at: 1 }, []);
-    const expectedLast = (await last)?.sequence ?? sequenceOf(0);
-    const appended = this.journal.append({ shard, body, expectedLast, messageId: `m-${epoch}-${expectedLast}` });
+    const expectedLast = (await this.last(to))?.sequence ?? sequenceOf(0);
+    const messageId = `m-${to}-${epoch}-${expectedLast}`;
+    const appended = this.journal.append({ shard: to, body, expectedLast, messageId });
     await this.clock.advance(0);
     await appended;
   }
@@ -131,6 +142,66 @@ describe('taking a shard', () => {
     await expect(world.take()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     world.fault = () => 'none';
     expect(await world.take()).toMatchObject({ taken: { epoch: 2 } });
+  });
+});
+
+describe('taking a shard whose journal was lost or set back', () => {
+  it('R-CORE-3 LOG_REGRESSED: is refused before anything is written, however often it is tried and whoever else writes', async () => {
+    const world = new World();
+    for (let epoch = 1; epoch <= 3; epoch += 1) await world.append(epoch);
+    await world.snapshots.writer(shard, epochOf(3)).checkpoint(sequenceOf(3));
+    world.journal = new MemoryJournal({ clock: world.clock });
+    for (let time = 0; time < 5; time += 1) {
+      await expect(world.take()).rejects.toMatchObject({
+        code: 'LOG_REGRESSED',
+        retryable: false,
+        message: 'shard 0: its checkpoint is at 3, but the journal ends at 0',
+      });
+    }
+    expect(await world.leases.readShard(shard)).toMatchObject({ owner: null, epoch: 0 });
+    // Other shards of the stream, which have no checkpoint yet, bring its sequence past this one's checkpoint.
+    for (let time = 0; time < 5; time += 1) await world.append(1, otherShard);
+    await expect(world.take()).rejects.toMatchObject({ code: 'LOG_REGRESSED' });
+    expect(await world.last()).toBeNull();
+  });
+
+  it('R-CORE-3 LOG_REGRESSED: is refused when it was set back by a single message, and taken when that is there', async () => {
+    const world = new World();
+    await world.append(1);
+    await world.snapshots.writer(shard, epochOf(1)).checkpoint(sequenceOf(2));
+    await expect(world.take()).rejects.toMatchObject({ code: 'LOG_REGRESSED', limit: '2 or later', got: '1' });
+    await world.append(1);
+    expect(await world.take()).toMatchObject({ kind: 'taken', taken: { lastSequence: 2 } });
+  });
+
+  it('R-LOCK-2: is not what an owner looks like that goes on writing while it is asked', async () => {
+    const world = new World();
+    await world.append(1);
+    const taken = takeShard(
+      {
+        leases: world.leases,
+        snapshots: world.snapshots,
+        journal: tapJournal(world.journal, async (_call, make) => {
+          const last = await make();
+          // What the owner writes between the two reads: the journal first, its checkpoint behind it.
+          await world.snapshots.writer(shard, epochOf(1)).checkpoint(sequenceOf(2));
+          return last;
+        }),
+      },
+      shard,
+      me,
+      [],
+    );
+    taken.catch(() => {}); // Awaited below.
+    await world.clock.advance(0);
+    expect(await taken).toMatchObject({ kind: 'taken', taken: { lastSequence: 1 } });
+  });
+
+  it('UNAVAILABLE: is left alone while its checkpoint cannot be read', async () => {
+    const world = new World();
+    world.snapshotFault = 'unavailable';
+    await expect(world.take()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await world.leases.readShard(shard)).toMatchObject({ owner: null, epoch: 0 });
   });
 });
 

@@ -27,6 +27,7 @@ class World {
     const counting = {
       maximumSnapshotBytes: store.maximumSnapshotBytes,
       writer: store.writer.bind(store),
+      checkpoint: store.checkpoint.bind(store),
       loadLive: store.loadLive.bind(store),
       finishedIds: store.finishedIds.bind(store),
       findFinished: (of: typeof shard, ids: readonly ReturnType<typeof taskOf>[]) => {

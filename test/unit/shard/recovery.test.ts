@@ -52,7 +52,13 @@ class World {
     await this.snapshots.writer(shard, epochOf(epoch)).checkpoint(sequenceOf(sequence));
   }
 
+  /** What the next owner recovers: up to its own claim, which stands behind all that was checkpointed. */
   async recover(registry = new PipelineRegistry([card])): Promise<RecoveredShard> {
+    await this.put(assembleCommit({ format: 1, epoch: epochOf(9), batch: 1, at: 2 }, []));
+    return this.recoverAtLast(registry);
+  }
+
+  async recoverAtLast(registry = new PipelineRegistry([card])): Promise<RecoveredShard> {
     const { journal, snapshots } = this;
     const recovered = recoverShard(
       { journal, snapshots, registry, dedupWindowSize: 32 },
@@ -139,6 +145,15 @@ describe('a recovery', () => {
 });
 
 describe('a recovery that cannot trust what it reads', () => {
+  it('LOG_REGRESSED: stops at a checkpoint that is not before its own claim', async () => {
+    const world = new World();
+    await world.commit(...task.records.slice(0, 1));
+    await world.snapshot(1);
+    await world.checkpoint(1);
+    await expect(world.recoverAtLast()).rejects.toMatchObject({ code: 'LOG_REGRESSED', got: '1' });
+    await expect(world.recover()).resolves.toMatchObject({ checkpointSequence: 1 });
+  });
+
   it('REPLAY_DIVERGED: stops at an unfinished task whose beginning is nowhere', async () => {
     const world = new World();
     for (const record of task.records.slice(0, 2)) await world.commit(record);

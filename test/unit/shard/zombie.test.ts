@@ -131,6 +131,7 @@ describe('a zombie', () => {
                 dropEarlierEpochs: () => inner.dropEarlierEpochs(),
               }
             : snapshots.writer(of, epoch),
+        checkpoint: (of) => snapshots.checkpoint(of),
         loadLive: (of) => snapshots.loadLive(of),
         findFinished: (of, ids) => snapshots.findFinished(of, ids),
         finishedIds: (of) => snapshots.finishedIds(of),
