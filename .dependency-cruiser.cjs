@@ -20,6 +20,8 @@ const layers = {
   drivers: ports,
   platform: ports,
   projections: pipeline,
+  // Messages of task inspections, and their sockets.
+  inspector: ['projections', ...pipeline],
   // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
   client: ['transport', 'projections', 'cluster', ...pipeline],
   admin: ['client', 'projections', ...supervisor, '@node.ts', '@client.ts'],
