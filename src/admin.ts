@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Health } from './admin/admin-deps.ts';
+import type { Health, RouteDeps } from './admin/admin-deps.ts';
 import type { AuditSink } from './admin/audit-sink.ts';
-import { startAdmin, type AdminOptions, type RunningAdmin } from './admin/server.ts';
+import type { UpgradeHandler } from './admin/http-server.ts';
+import { LiveServer, type LiveLimits } from './admin/live/live-server.ts';
+import { livePath } from './admin/live/protocol.ts';
+import { startAdmin, type AdminAccess, type AdminOptions, type RunningAdmin } from './admin/server.ts';
 import { connectConsole, type Client, type ConnectClientOptions } from './client.ts';
 import { asError, EngineError } from './core/errors.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
@@ -31,6 +34,8 @@ export interface OpenAdminOptions extends Pick<
   readonly audit: AuditSink;
   readonly health: Health;
   readonly metrics: () => Promise<string>;
+  /** Bounds of the WebSocket; its own defaults for what is left out. */
+  readonly liveLimits?: Partial<LiveLimits> | undefined;
   readonly logger: Logger;
 }
 
@@ -42,7 +47,19 @@ export interface OpenAdminOptions extends Pick<
 export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin & { readonly client: Client }> {
   const { nats, dataDir, pipelines, logger } = options;
   const tls = options.tls === undefined ? undefined : await readTls(options.tls);
-  const { client, blobs } = await connectConsole({ ...nats, name: 'cabinet-admin', logger });
+  const { client, blobs, journal, namespace } = await connectConsole({ ...nats, name: 'cabinet-admin', logger });
+  const clock = new SystemClock();
+  const random = new SystemRandom();
+  let live: LiveServer | undefined;
+  const onUpgrade = (access: AdminAccess, parts: RouteDeps): UpgradeHandler => {
+    const server = new LiveServer({ ...parts, access, journal, namespace, limits: options.liveLimits });
+    const others = options.onUpgrade?.(access, parts);
+    live = server;
+    return (request, socket, head) => {
+      if (others === undefined || pathOf(request.url) === livePath) server.handleUpgrade(request, socket, head);
+      else others(request, socket, head);
+    };
+  };
   try {
     const admin = await startAdmin({
       ...options,
@@ -51,20 +68,28 @@ export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin
       blobs,
       definitions: pipelines,
       documents: new FileDocumentStore(join(dataDir, 'admin')),
-      clock: new SystemClock(),
-      random: new SystemRandom(),
+      clock,
+      random,
       secrets: new SystemSecrets(),
       version: engineVersion,
+      onUpgrade,
     });
     const stop = async (stopOptions?: { readonly graceMs?: number | undefined }): Promise<void> => {
+      // Before the server: it waits for its connections to end, and these end only when they are told to.
+      await live?.stop();
       await admin.stop(stopOptions);
       await client.close();
     };
     return { ...admin, client, stop };
   } catch (error) {
+    await live?.stop();
     await client.close();
     throw error;
   }
+}
+
+function pathOf(url = ''): string {
+  return url.split('?', 1)[0] ?? '';
 }
 
 async function readTls(files: {

@@ -9,6 +9,7 @@ import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import type { BlobStore } from './ports/blobs.ts';
 import type { Clock } from './ports/clock.ts';
+import type { Journal } from './ports/journal.ts';
 import type { Logger } from './ports/logger.ts';
 import type { Random } from './ports/random.ts';
 import { BucketApi } from './store/bucket-api.ts';
@@ -83,20 +84,24 @@ export async function connectClient(options: ConnectClientOptions): Promise<Clie
 
 /**
  * The same for a console: its client leaves payloads over the inline limit as references, to be fetched from `blobs` one by one
- * when somebody looks.
+ * when somebody looks, and the journal is there to be followed.
  *
  * @throws EngineError as {@link connectClient}
  */
-export function connectConsole(
-  options: ConnectClientOptions,
-): Promise<{ readonly client: Client; readonly blobs: Pick<BlobStore, 'get'> }> {
+export function connectConsole(options: ConnectClientOptions): Promise<ConsoleConnection> {
   return connect(options, false);
 }
 
-async function connect(
-  options: ConnectClientOptions,
-  fetchesPayloads: boolean,
-): Promise<{ readonly client: Client; readonly blobs: BlobStore }> {
+/** What {@link connectConsole} gives. The journal is closed with the client. */
+export interface ConsoleConnection {
+  readonly client: Client;
+  readonly blobs: Pick<BlobStore, 'get'>;
+  /** It reads; every append is refused. */
+  readonly journal: Journal;
+  readonly namespace: string;
+}
+
+async function connect(options: ConnectClientOptions, fetchesPayloads: boolean): Promise<ConsoleConnection> {
   const { namespace } = resolveConfig({ namespace: options.namespace });
   const clock = new SystemClock();
   const random = new SystemRandom();
@@ -127,7 +132,7 @@ async function connect(
       deadlineMs: options.deadlineMs,
       onClose: close,
     });
-    return { client, blobs: stores.blobs };
+    return { client, blobs: stores.blobs, journal: stores.journal, namespace };
   } catch (error) {
     await close();
     throw error;

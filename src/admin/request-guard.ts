@@ -100,7 +100,8 @@ export function checkOrigin(
   checkMediaType(headers);
 }
 
-function isOwnOrigin(origin: string, host: string, isTls: boolean): boolean {
+/** Whether a page of `origin` was served by this server. */
+export function isOwnOrigin(origin: string, host: string, isTls: boolean): boolean {
   const own = host.toLowerCase();
   // Behind a proxy that ends TLS the page is https while this server is not.
   return origin === `https://${own}` || (!isTls && origin === `http://${own}`);

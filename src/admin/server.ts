@@ -59,7 +59,7 @@ export interface AdminOptions extends Omit<RouteDeps, 'tokens' | 'sessions' | 't
   readonly rates?: Partial<AdminRateLimits> | undefined;
   readonly sessionLimits?: SessionLimits | undefined;
   /** Takes connections over for WebSockets; without it they are refused. */
-  readonly onUpgrade?: ((access: AdminAccess) => UpgradeHandler) | undefined;
+  readonly onUpgrade?: ((access: AdminAccess, parts: RouteDeps) => UpgradeHandler) | undefined;
 }
 
 /** Who may what, for what stands beside the API on the same server. */
@@ -112,7 +112,8 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const tickets = new Tickets({ clock, secrets });
   const authenticator = new Authenticator({ tokens, sessions, tickets, isTls: tls !== null });
   const bulk = new BulkRunner({ ...options, store: new BulkStore(documents) });
-  const routes = adminRoutes({ ...options, tokens, sessions, tickets, authenticator, bulk }, options.version);
+  const parts: RouteDeps = { ...options, tokens, sessions, tickets, authenticator, bulk };
+  const routes = adminRoutes(parts, options.version);
   const rates = { ...rateDefaults, ...options.rates };
   const app = new AdminApp({
     routes,
@@ -138,7 +139,7 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
     tls,
     limits: { ...httpDefaults, ...options.http },
     hosts: options.allowedHosts ?? [],
-    onUpgrade: options.onUpgrade?.(access) ?? null,
+    onUpgrade: options.onUpgrade?.(access, parts) ?? null,
   });
   // Listened first: a first token that is made and then lost to a taken port could never be shown again. Until the tokens are read
   // nobody has a good one.

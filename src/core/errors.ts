@@ -48,6 +48,15 @@ export const errorCatalog = {
   HEADERS_TOO_LARGE: { retryable: false, meaning: 'the request has too many headers, or too large ones' },
   REQUEST_TIMEOUT: { retryable: true, meaning: 'the request was not complete in time' },
   CONFIRMATION_REQUIRED: { retryable: false, meaning: 'so many tasks are meant that their number must be confirmed' },
+  SLOW_CONSUMER: {
+    retryable: true,
+    meaning: "a console's socket took its frames too slowly and was closed; it may resume",
+  },
+  RESUME_TOO_OLD: {
+    retryable: false,
+    meaning: 'what comes after the position is trimmed; the error names the oldest position that is left',
+  },
+  RESUME_INVALID: { retryable: false, meaning: 'the position to resume from is none of this feed' },
   CONFIG_INVALID: { retryable: false, meaning: 'a setting is out of range or breaks a relation' },
   NATS_UNREACHABLE: { retryable: true, meaning: 'no connection to the NATS server' },
   NATS_BINARY_MISSING: { retryable: false, meaning: 'no usable nats-server binary was found or fetched' },

@@ -225,7 +225,8 @@ function checkCount(count: number, confirmed: number | undefined): void {
   });
 }
 
-function showRun(run: BulkRun): ReturnType<(typeof runAnswer)['read']> {
+/** A run as it is told to callers. */
+export function showRun(run: BulkRun): ReturnType<(typeof runAnswer)['read']> {
   const { id, action, filter, reason, by, createdAt, phase, isPaused, end, pace } = run;
   return {
     bulkId: id,
