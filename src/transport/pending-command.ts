@@ -17,9 +17,14 @@ export interface PendingCommand {
   readonly deadlineMs: number;
   /** How long one try waits for its answer. */
   readonly tryTimeoutMs: number;
+  /** When a request that has no answer is repeated beside itself; infinite: never. */
+  readonly repeatAfterMs: number;
   readonly settle: (reply: Reply) => void;
   settled: boolean;
-  inFlight: boolean;
+  /** Requests with it that have no answer yet, those of earlier tries included. */
+  inFlight: number;
+  /** Whether its last try is not over: only that one decides on the next. */
+  isTried: boolean;
   tries: number;
   /** A try may have been received without an answer: what became of it is not known. */
   uncertain: boolean;
@@ -63,7 +68,7 @@ export function judgeReply(reply: Reply): TryVerdict {
 
 /** The answer to a command whose deadline has come: what is known of it, and no more. */
 export function giveUp(pending: PendingCommand): Reply {
-  const uncertain = pending.uncertain || pending.inFlight;
+  const uncertain = pending.uncertain || pending.inFlight > 0;
   if (!uncertain && pending.refusal !== null) return { kind: 'error', error: pending.refusal };
   const tries = `${pending.tries} ${pending.tries === 1 ? 'try' : 'tries'}`;
   const lastRefusal =

@@ -34,6 +34,8 @@ export interface ShardClientLimits extends RequestLaneLimits {
   readonly maximumPendingCommands: number;
   /** How long one try waits before the command is sent again. */
   readonly tryTimeoutMs: number;
+  /** A request without an answer for so long is sent again beside itself: its owner may be frozen, and another one be there. */
+  readonly repeatAfterMs: number;
 }
 
 /** The limits in force when nothing else is said. */
@@ -44,8 +46,11 @@ export const shardClientDefaults: ShardClientLimits = {
   maximumWaitsInFlight: 1_024,
   maximumPendingCommands: 65_536,
   tryTimeoutMs: 2_000,
+  repeatAfterMs: 1_000,
 };
 
+/** Requests of one command that may be without an answer at one time, over all its tries. */
+const maximumInFlightPerCommand = 3;
 /** Longest deadline of a request. */
 export const maximumDeadlineMs = 3_600_000;
 /** Least wait of one try, however near the deadline is. */
@@ -82,6 +87,8 @@ export interface SendOptions {
  *              ▲                                              │ no owner, overload, timeout, disconnect
  *              └────────── pause with jitter ◄────────────────┘ the same bytes, so the same command ids
  * ```
+ * A try that has no answer after a second is sent once more beside itself, and the first answer counts. The mailbox knows the command
+ * ids, so that both have one effect; an answer that comes later is dropped.
  *
  * Commands of one turn to one shard share an envelope. Waiting reads and lists go alone: the replies of an envelope come
  * together. Commands of one task that are sent without awaiting each other may arrive in another order.
@@ -97,6 +104,7 @@ export class ShardClient {
   readonly #pending: DeadlineWatch<PendingCommand>;
   readonly #timers = new Set<TimerHandle>();
   readonly #aborts = new AbortWatch();
+  #repeatedRequests = 0;
   #closed = false;
 
   constructor(deps: {
@@ -124,6 +132,11 @@ export class ShardClient {
   /** Number of shards of the cluster. */
   get shardCount(): number {
     return this.#shardCount;
+  }
+
+  /** Requests that were sent again beside themselves, since the start. */
+  get repeatedRequests(): number {
+    return this.#repeatedRequests;
   }
 
   /** Commands that wait for an answer. */
@@ -193,9 +206,12 @@ export class ShardClient {
         deadlineAt: now + deadlineMs,
         deadlineMs,
         // A third of the deadline, so that a lost reply leaves time for a second and a third try.
+        // Nobody is to answer a waiting read before its time; a list costs its owner too much to be asked for twice.
+        repeatAfterMs: alone && waitMs === 0 ? Infinity : waitMs + this.#limits.repeatAfterMs,
         tryTimeoutMs: waitMs + Math.max(leastTryTimeoutMs, Math.min(this.#limits.tryTimeoutMs, deadlineMs / 3)),
         settled: false,
-        inFlight: false,
+        inFlight: 0,
+        isTried: false,
         tries: 0,
         uncertain: false,
         refusal: null,
@@ -257,21 +273,58 @@ export class ShardClient {
     }
   }
 
-  async #request(shard: ShardId, batch: readonly PendingCommand[]): Promise<void> {
+  /** One try of each command; resolves when it is over for all of them, whatever is still without an answer then. */
+  #request(shard: ShardId, batch: readonly PendingCommand[]): Promise<void> {
+    return new Promise((resolve) => {
+      for (const pending of batch) {
+        pending.isTried = true;
+        pending.tries += 1;
+      }
+      const endWhenOver = (): void => {
+        if (batch.some(({ isTried, settled }) => isTried && !settled)) return;
+        forget();
+        resolve();
+      };
+      const forget = this.#repeatLater(shard, batch, endWhenOver);
+      void this.#sendOnce(shard, batch).then(endWhenOver);
+    });
+  }
+
+  /** @returns takes it back */
+  #repeatLater(shard: ShardId, batch: readonly PendingCommand[], onAnswered: () => void): () => void {
+    const delayMs = batch.reduce((least, { repeatAfterMs }) => Math.min(least, repeatAfterMs), Infinity);
+    if (delayMs === Infinity) return () => {};
+    const timer = this.#clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      const open = batch.filter(
+        ({ isTried, settled, inFlight }) => isTried && !settled && inFlight < maximumInFlightPerCommand,
+      );
+      if (open.length === 0) return;
+      this.#repeatedRequests += 1;
+      void this.#sendOnce(shard, open).then(onAnswered);
+    });
+    this.#timers.add(timer);
+    return () => {
+      timer.cancel();
+      this.#timers.delete(timer);
+    };
+  }
+
+  async #sendOnce(shard: ShardId, batch: readonly PendingCommand[]): Promise<void> {
     const now = this.#clock.monotonicMs();
     let timeoutMs = 1;
     for (const pending of batch) {
-      pending.inFlight = true;
-      pending.tries += 1;
+      pending.inFlight += 1;
       timeoutMs = Math.max(timeoutMs, Math.min(pending.tryTimeoutMs, pending.deadlineAt - now));
     }
+    const tries = batch.map((pending) => pending.tries);
     const body = assembleRequest(batch.map((pending) => pending.bytes));
     const outcome = await this.#bus.request(shardSubject(this.#namespace, shard), body, {
       timeoutMs: Math.ceil(timeoutMs),
       headers: this.#traceHeaders(batch, body.length),
     });
-    for (const pending of batch) pending.inFlight = false;
-    this.#settleOrRetry(shard, batch, outcome);
+    for (const pending of batch) pending.inFlight -= 1;
+    this.#settleOrRetry(shard, batch, tries, outcome);
   }
 
   #traceHeaders(batch: readonly PendingCommand[], bodyBytes: number): Readonly<Record<string, string>> | undefined {
@@ -284,7 +337,12 @@ export class ShardClient {
     );
   }
 
-  #settleOrRetry(shard: ShardId, batch: readonly PendingCommand[], outcome: RequestOutcome): void {
+  #settleOrRetry(
+    shard: ShardId,
+    batch: readonly PendingCommand[],
+    tries: readonly number[],
+    outcome: RequestOutcome,
+  ): void {
     const verdicts = this.#judge(shard, batch, outcome);
     const again = new Map<number, PendingCommand[]>();
     for (const [index, pending] of batch.entries()) {
@@ -295,6 +353,11 @@ export class ShardClient {
         continue;
       }
       pending.uncertain ||= verdict.uncertain;
+      // A late refusal of a try that is over decides nothing.
+      if (!pending.isTried || pending.tries !== tries[index]) continue;
+      pending.isTried = false;
+      // What the refusal did not see: the same command in a request that somebody else may have received.
+      pending.uncertain ||= pending.inFlight > 0;
       pending.refusal = verdict.refusal ?? pending.refusal;
       const group = again.get(verdict.floorMs);
       if (group === undefined) again.set(verdict.floorMs, [pending]);

@@ -211,6 +211,31 @@ describe('a node that is frozen', () => {
     expect(await world.violations()).toEqual([]);
   });
 
+  it('R-IDEM-1 I47: answers its callers at its next owner within 1.2 s of the takeover, once each', async () => {
+    const world = aWorld();
+    const [, second] = await world.startAll('node-1', 'node-2', 'node-3');
+    world.load(40, 5);
+    await world.advance(60);
+    second?.freeze();
+    const frozenMs = world.nowMs;
+    const calls = Array.from({ length: 24 }, async (_, index) => {
+      const taskId = `late-${index}`;
+      await world.client.submit(world.pipeline, taskId, { taskId });
+      return world.nowMs - frozenMs;
+    });
+    const takeoverMs = await world.untilServed();
+    const answeredMs = Math.max(...(await world.test.run(Promise.all(calls))));
+    expect(answeredMs).toBeLessThan(takeoverMs + 1_200);
+    // The frozen owner has all of them in its mailbox when it wakes up.
+    second?.thaw();
+    await world.untilDone();
+    await world.advance(5_000);
+    const report = await world.report();
+    expect(report.violations).toEqual([]);
+    expect(world.ledger.violations()).toEqual([]);
+    expect([...report.tasks.keys()].filter((id) => id.startsWith('late-'))).toHaveLength(24);
+  });
+
   it('R-LOCK-2: for less than two seconds keeps what it has', async () => {
     const world = aWorld();
     const [, second] = await world.startAll('node-1', 'node-2');

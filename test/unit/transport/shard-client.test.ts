@@ -248,6 +248,120 @@ describe('retries', () => {
   });
 });
 
+describe('a request without an answer', () => {
+  /** Serves with an answer that takes so long, by the order of the envelopes; null: never. */
+  function slow(clock: VirtualClock, delaysMs: readonly (number | null)[]) {
+    let received = 0;
+    return async (command: ShardCommand): Promise<Reply> => {
+      const number = received;
+      received += 1;
+      const delayMs = delaysMs[number] ?? null;
+      await new Promise<void>((resolve) => {
+        if (delayMs !== null) clock.setTimer(delayMs, resolve);
+      });
+      return { ...accept(command), state: `answer-${number + 1}` } as Reply;
+    };
+  }
+
+  it('R-IDEM-1: is sent again after a second beside itself with the same ids, and the first answer counts', async () => {
+    const { client, clock, settle, serve } = world();
+    const server = await serve(slow(clock, [null, 0]));
+    const startedMs = clock.monotonicMs();
+    const reply = await settle(client.send(aSubmit('task-1'), { deadlineMs: 10_000 }));
+    expect(reply).toMatchObject({ kind: 'accepted', state: 'answer-2' });
+    expect(clock.monotonicMs() - startedMs).toBe(1_002);
+    expect(server.commands).toEqual([aSubmit('task-1'), aSubmit('task-1')]);
+    expect(client.repeatedRequests).toBe(1);
+  });
+
+  it('takes an answer to the first that comes before that to the second', async () => {
+    const { client, clock, settle, serve } = world();
+    await serve(slow(clock, [1_500, null]));
+    const reply = await settle(client.send(aSubmit('task-1'), { deadlineMs: 10_000 }));
+    expect(reply).toMatchObject({ state: 'answer-1' });
+  });
+
+  it('I47: drops an answer that comes late, be it the first or the second, and sends nothing more', async () => {
+    for (const delaysMs of [
+      [1_900, 0],
+      [1_100, 800],
+    ]) {
+      const { client, clock, settle, serve } = world();
+      const server = await serve(slow(clock, delaysMs));
+      const reply = await settle(client.send(aSubmit('task-1'), { deadlineMs: 10_000 }));
+      await clock.advance(20_000);
+      expect(reply).toMatchObject({ state: delaysMs[1] === 0 ? 'answer-2' : 'answer-1' });
+      expect(server.commands).toHaveLength(2);
+      expect(client.pendingCount).toBe(0);
+      expect(clock.pendingTimers).toBe(0);
+    }
+  });
+
+  it('I47: hears a late answer also when its try is over, and a late refusal decides nothing', async () => {
+    const { client, clock, settle, serve } = world();
+    let received = 0;
+    await serve(async (command) => {
+      received += 1;
+      // The repeat of the first try is refused while the second try is on its way.
+      const delayMs = [60_000, 1_200, 900][received - 1] ?? 60_000;
+      const refused = received === 2;
+      await new Promise<void>((resolve) => void clock.setTimer(delayMs, resolve));
+      return refused ? errorReplyOf(new EngineError('NO_OWNER', 'late')) : accept(command);
+    });
+    const reply = await settle(client.send(aSubmit('task-1'), { deadlineMs: 10_000 }));
+    expect(reply).toMatchObject({ kind: 'accepted' });
+    expect(received).toBe(3);
+  });
+
+  it('holds the outcome to be unknown when a repeat is refused: the first may have been received', async () => {
+    let requests = 0;
+    const { client, settle, serve } = world({ faults: () => ((requests += 1) === 1 ? 'lostRequest' : 'none') });
+    await serve(() => errorReplyOf(new EngineError('MAILBOX_FULL', 'full', { retryAfterMs: 60_000 })));
+    const reply = await settle(client.send(aSubmit('task-1'), { deadlineMs: 10_000 }));
+    expect(reply).toMatchObject({ error: { code: 'DEADLINE_EXCEEDED' } });
+    expect(requests).toBe(2);
+  });
+
+  it('has three in flight at most for one command, however long nobody answers', async () => {
+    const { client, clock, settle, bus } = world();
+    let inFlight = 0;
+    let most = 0;
+    const request = bus.request.bind(bus);
+    bus.request = async (...args) => {
+      inFlight += 1;
+      most = Math.max(most, inFlight);
+      const outcome = await request(...args);
+      inFlight -= 1;
+      return outcome;
+    };
+    await settle(bus.serve('cabinet.shard.*', () => undefined));
+    await settle(client.send(aSubmit('task-1'), { deadlineMs: 60_000 }));
+    await clock.advance(10_000);
+    expect(most).toBeLessThanOrEqual(3);
+    expect(inFlight).toBe(0);
+  });
+
+  it('frees its place for those behind it as soon as its repeat is answered', async () => {
+    const { client, clock, settle, serve } = world({ limits: { maximumRequestsPerShard: 1 } });
+    await serve(slow(clock, [null, 0, 0]));
+    const first = client.send(aSubmit('task-1'), { deadlineMs: 10_000 });
+    await clock.advance(10);
+    const behind = client.send(aSubmit('task-1'), { deadlineMs: 10_000 });
+    await settle(Promise.all([first, behind]));
+    expect(clock.monotonicMs()).toBeLessThan(1_100);
+  });
+
+  it('is not repeated before the time of a waiting read, and never for a list', async () => {
+    const { client, clock, settle, serve } = world();
+    const server = await serve(slow(clock, [3_900, 1_500]));
+    const read: TaskCommand = { type: 'task.result', taskId: parseTaskId('task-1'), waitMs: 3_000 };
+    await settle(client.send(read, { deadlineMs: 30_000 }));
+    await settle(client.list(0 as ShardId, { limit: 10 }, { deadlineMs: 30_000 }));
+    expect(server.commands).toHaveLength(2);
+    expect(client.repeatedRequests).toBe(0);
+  });
+});
+
 describe('the deadline', () => {
   it('ends with DEADLINE_EXCEEDED when a try may have been received: the outcome is unknown', async () => {
     const { client, clock, settle, serve } = world({ faults: () => 'lostReply' });
