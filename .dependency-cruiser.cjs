@@ -24,9 +24,9 @@ const layers = {
   inspector: ['projections', ...pipeline],
   // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
   client: ['transport', 'projections', 'cluster', ...pipeline],
-  admin: ['client', 'projections', ...supervisor, '@node.ts', '@client.ts'],
+  admin: ['client', 'projections', 'inspector', ...supervisor, '@node.ts', '@client.ts'],
   // Commands read the environment and look at the machine; both are the platform's.
-  cli: ['admin', 'client', 'platform', 'projections', ...supervisor, '@'],
+  cli: ['admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@'],
 };
 
 /** A layer as a path pattern; `@` stands for the composition roots, `@name.ts` for one of them. */

@@ -3,11 +3,17 @@ import { join } from 'node:path';
 import type { Health, RouteDeps } from './admin/admin-deps.ts';
 import type { AuditSink } from './admin/audit-sink.ts';
 import type { UpgradeHandler } from './admin/http-server.ts';
+import { inspectionUpgrade } from './admin/inspect/inspection-upgrade.ts';
 import { LiveServer, type LiveLimits } from './admin/live/live-server.ts';
 import { livePath } from './admin/live/protocol.ts';
 import { startAdmin, type AdminAccess, type AdminOptions, type RunningAdmin } from './admin/server.ts';
 import { connectConsole, type Client, type ConnectClientOptions } from './client.ts';
 import { asError, EngineError } from './core/errors.ts';
+import { shardOf } from './core/hash.ts';
+import { machineFinder } from './inspector/find-machine.ts';
+import type { GatewayLimits } from './inspector/gateway-limits.ts';
+import { InspectionGateway } from './inspector/inspection-gateway.ts';
+import { isInspectionUrl } from './inspector/inspection-request.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { FileDocumentStore } from './platform/file-documents.ts';
 import { engineVersion } from './platform/package-version.ts';
@@ -20,7 +26,7 @@ import type { TaskIndex } from './ports/task-index.ts';
 /** What {@link openAdmin} is given. */
 export interface OpenAdminOptions extends Pick<
   AdminOptions,
-  'host' | 'port' | 'allowedHosts' | 'onUpgrade' | 'pageFolders'
+  'host' | 'port' | 'allowedHosts' | 'onUpgrade' | 'pageFolders' | 'hostedViewerUrl'
 > {
   /** How to reach the engine. */
   readonly nats: Omit<ConnectClientOptions, 'logger' | 'name'>;
@@ -36,6 +42,8 @@ export interface OpenAdminOptions extends Pick<
   readonly metrics: () => Promise<string>;
   /** Bounds of the WebSocket; its own defaults for what is left out. */
   readonly liveLimits?: Partial<LiveLimits> | undefined;
+  /** Bounds of task inspections; their own defaults for what is left out. */
+  readonly inspectionLimits?: Partial<GatewayLimits> | undefined;
   readonly logger: Logger;
 }
 
@@ -47,16 +55,30 @@ export interface OpenAdminOptions extends Pick<
 export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin & { readonly client: Client }> {
   const { nats, dataDir, pipelines, logger } = options;
   const tls = options.tls === undefined ? undefined : await readTls(options.tls);
-  const { client, blobs, journal, namespace } = await connectConsole({ ...nats, name: 'cabinet-admin', logger });
+  const { client, blobs, journal, namespace, shardCount } = await connectConsole({
+    ...nats,
+    name: 'cabinet-admin',
+    logger,
+  });
   const clock = new SystemClock();
   const random = new SystemRandom();
   let live: LiveServer | undefined;
+  const inspections = new InspectionGateway({
+    journal,
+    clock,
+    shardOf: (taskId) => shardOf(taskId, shardCount),
+    findMachine: machineFinder(pipelines, async () => (await client.info()).pipelines),
+    findTask: (taskId) => client.get(taskId),
+    limits: options.inspectionLimits,
+  });
   const onUpgrade = (access: AdminAccess, parts: RouteDeps): UpgradeHandler => {
     const server = new LiveServer({ ...parts, access, journal, namespace, limits: options.liveLimits });
     const others = options.onUpgrade?.(access, parts);
+    const inspect = inspectionUpgrade({ gateway: inspections, access, random });
     live = server;
     return (request, socket, head) => {
-      if (others === undefined || pathOf(request.url) === livePath) server.handleUpgrade(request, socket, head);
+      if (isInspectionUrl(request.url ?? '')) inspect(request, socket, head);
+      else if (others === undefined || pathOf(request.url) === livePath) server.handleUpgrade(request, socket, head);
       else others(request, socket, head);
     };
   };
@@ -76,6 +98,7 @@ export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin
     });
     const stop = async (stopOptions?: { readonly graceMs?: number | undefined }): Promise<void> => {
       // Before the server: it waits for its connections to end, and these end only when they are told to.
+      inspections.close();
       await live?.stop();
       await admin.stop(stopOptions);
       await client.close();

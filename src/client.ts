@@ -99,6 +99,7 @@ export interface ConsoleConnection {
   /** It reads; every append is refused. */
   readonly journal: Journal;
   readonly namespace: string;
+  readonly shardCount: number;
 }
 
 async function connect(options: ConnectClientOptions, fetchesPayloads: boolean): Promise<ConsoleConnection> {
@@ -132,7 +133,7 @@ async function connect(options: ConnectClientOptions, fetchesPayloads: boolean):
       deadlineMs: options.deadlineMs,
       onClose: close,
     });
-    return { client, blobs: stores.blobs, journal: stores.journal, namespace };
+    return { client, blobs: stores.blobs, journal: stores.journal, namespace, shardCount: info.shardCount };
   } catch (error) {
     await close();
     throw error;

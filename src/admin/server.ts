@@ -15,6 +15,7 @@ import {
   type TlsFiles,
   type UpgradeHandler,
 } from './http-server.ts';
+import { withBridge } from './inspect/bridge-page.ts';
 import { readPageFiles } from './page-files.ts';
 import type { Principal } from './principal.ts';
 import { RateLimiter, type RateLimit } from './rate-limiter.ts';
@@ -53,6 +54,8 @@ export interface AdminOptions extends Omit<RouteDeps, 'tokens' | 'sessions' | 't
   readonly secrets: Secrets;
   /** Folders to look for the console's page in; those of the package when left out. */
   readonly pageFolders?: readonly string[] | undefined;
+  /** A viewer of inspections on another server, for the bridge to it; without it the bridge is off. */
+  readonly hostedViewerUrl?: string | undefined;
   /** The engine's version, for the description. */
   readonly version: string;
   readonly http?: Partial<HttpLimits> | undefined;
@@ -123,7 +126,7 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
     random,
     logger,
     isTls: tls !== null,
-    page: await readPageFiles(options.pageFolders),
+    page: await withBridge(await readPageFiles(options.pageFolders), options.hostedViewerUrl),
     requests: new RateLimiter(clock, rates.principal),
     strangers: new RateLimiter(clock, rates.stranger),
     logins: new RateLimiter(clock, rates.failedLogin),

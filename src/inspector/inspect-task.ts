@@ -9,6 +9,7 @@ import type { InspectedMachine } from './inspected-machine.ts';
 import type { InspectedStep } from './inspected-step.ts';
 import type { InspectionFrame } from './inspection-frame.ts';
 import type { InspectionRequest, InspectionSpeed } from './inspection-request.ts';
+import { pause } from './pause.ts';
 import type { ShardTaps } from './shard-taps.ts';
 import { StepQueue } from './step-queue.ts';
 import { isFinished, startPoint, type TaskPoint } from './task-point.ts';
@@ -75,7 +76,7 @@ export async function* inspectTask(
     yield encoder.begin(past.steps.slice(0, leading), { missingCount, at: timeOf(past.steps[leading]) });
     let before = timeOf(past.steps[leading]);
     for (const step of past.steps.slice(leading)) {
-      await wait(deps.clock, replayWaitMs(timeOf(step) - before, speed), signal);
+      await pause(deps.clock, replayWaitMs(timeOf(step) - before, speed), signal);
       before = timeOf(step);
       if (signal.aborted) return encoder.point;
       yield encoder.take(step);
@@ -137,19 +138,6 @@ function isEnd(point: TaskPoint, endsOnDeadLetter: boolean): boolean {
   if (isFinished(point)) return true;
   const { status } = placeOf(point.value);
   return endsOnDeadLetter && endedStatuses.some((ended) => ended === status);
-}
-
-function wait(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
-  if (delayMs <= 0 || signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const done = (): void => {
-      timer.cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = clock.setTimer(delayMs, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }
 
 /** The error of an inspection that ended by itself, for whoever has to tell it. */
