@@ -77,7 +77,6 @@ async function killProcesses(
     async () => (await world.load.counts()).accepted.length >= tasks,
     patienceMs,
   );
-  await world.untilServed();
   return finish(world, [running], options.rounds < rounds ? 3 * killBoundMs : killBoundMs);
 }
 
