@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import preact from '@preact/preset-vite';
+import { preact } from '@preact/preset-vite';
 import { defineConfig } from 'vite';
 
 // One HTML file and hashed assets beside it. Nothing is inlined: the page's Content-Security-Policy allows no inline script or style,

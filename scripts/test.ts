@@ -25,6 +25,7 @@ const stages: readonly Stage[] = [
   { script: 'test:contract', counts: true },
   { script: 'build', counts: false },
   { script: 'test:integration', counts: true, needsContainers: true },
+  { script: 'test:browser', counts: true },
 ];
 
 interface Counts {
@@ -74,6 +75,16 @@ async function startEngine(binary: string): Promise<DockerEngine | undefined> {
     default:
       return engine satisfies never;
   }
+}
+
+/** Finds, or installs, the browser of the browser tests. Without one they fail by themselves, and say what to do. */
+function fetchChromium(): Readonly<Record<string, string>> {
+  const { status, stdout } = spawnSync('npm', ['run', '--silent', 'fetch-chromium'], {
+    cwd: repository,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  return status === 0 ? { CHROMIUM_BIN: stdout.trim() } : {};
 }
 
 async function readCounts(file: string): Promise<Counts> {
@@ -126,7 +137,8 @@ async function runAll(): Promise<Counts> {
   process.stdout.write('── fetch-nats\n');
   const binary = fetchNats();
   if (binary === undefined) return { ...nothing, failed: 1 };
-  const environment = { ...process.env, NATS_SERVER_BIN: binary, CI: 'true' };
+  process.stdout.write('── fetch-chromium\n');
+  const environment = { ...process.env, NATS_SERVER_BIN: binary, ...fetchChromium(), CI: 'true' };
   const folder = await mkdtemp(join(tmpdir(), 'cabinet-test-'));
   let total = nothing;
   try {

@@ -48,7 +48,7 @@ export function useLive<Data>(source: LiveSource<Data>): Live<Data> & { readonly
   const isPaused = source.isPaused === true;
 
   useEffect(() => {
-    if (isPaused) return;
+    if (isPaused) return undefined;
     const stop = new AbortController();
     let timer: number | undefined;
     let failures = 0;
@@ -57,40 +57,37 @@ export function useLive<Data>(source: LiveSource<Data>): Live<Data> & { readonly
       if (stop.signal.aborted) return;
       timer = window.setTimeout(run, Math.min(source.everyMs * 2 ** failures, Math.max(slowestMs, source.everyMs)));
     };
-    const run = (): void => {
-      if (document.hidden) {
-        schedule();
-        return;
-      }
+    const load = async (): Promise<void> => {
       isLoading = true;
-      source.load(stop.signal).then(
-        (data) => {
-          isLoading = false;
-          if (stop.signal.aborted) return;
-          failures = 0;
-          const now = Date.now();
-          lastLoadedAt.value = now;
-          markStale(source.key, null);
-          setState({ key: source.key, live: { data, error: null, loadedAt: now, staleSince: null } });
-          schedule();
-        },
-        (thrown: unknown) => {
-          isLoading = false;
-          if (stop.signal.aborted) return;
-          failures = Math.min(failures + 1, 4);
-          const error = asApiError(thrown);
-          const now = Date.now();
-          markStale(source.key, now);
-          setState(({ key, live }) => {
-            const before = key === source.key ? live : nothing;
-            return {
-              key: source.key,
-              live: { ...before, error, staleSince: before.staleSince ?? before.loadedAt ?? now },
-            };
-          });
-          schedule();
-        },
-      );
+      try {
+        const data = await source.load(stop.signal);
+        if (stop.signal.aborted) return;
+        failures = 0;
+        const now = Date.now();
+        lastLoadedAt.value = now;
+        markStale(source.key, null);
+        setState({ key: source.key, live: { data, error: null, loadedAt: now, staleSince: null } });
+      } catch (thrown) {
+        if (stop.signal.aborted) return;
+        failures = Math.min(failures + 1, 4);
+        const error = asApiError(thrown);
+        const now = Date.now();
+        markStale(source.key, now);
+        setState(({ key, live }) => {
+          const before = key === source.key ? live : nothing;
+          return {
+            key: source.key,
+            live: { ...before, error, staleSince: before.staleSince ?? before.loadedAt ?? now },
+          };
+        });
+      } finally {
+        isLoading = false;
+        schedule();
+      }
+    };
+    const run = (): void => {
+      if (document.hidden) schedule();
+      else void load();
     };
     const wake = (): void => {
       if (document.hidden || isLoading) return;

@@ -1,26 +1,11 @@
 import { effect, signal } from '@preact/signals';
+import { store, stored } from './stored.ts';
 
 /** How the page looks: as the system does, or as was chosen. */
 export type Theme = 'system' | 'light' | 'dark';
 
 const themeKey = 'cabinet.theme';
 const zoneKey = 'cabinet.zone';
-
-function stored(key: string): string | null {
-  try {
-    return window.localStorage.getItem(key);
-  } catch {
-    return null;
-  }
-}
-
-function store(key: string, value: string): void {
-  try {
-    window.localStorage.setItem(key, value);
-  } catch {
-    // A browser that keeps nothing shows the page as it is by default.
-  }
-}
 
 /** The theme that was chosen. */
 export const theme = signal<Theme>(asTheme(stored(themeKey)));

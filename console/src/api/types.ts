@@ -1,5 +1,5 @@
 import type { BulkAction, BulkEnd, BulkPace, BulkPhase } from '../../../src/admin/bulk/bulk-run.ts';
-import type { TaskFilter } from '../../../src/ports/task-index.ts';
+import type { IndexedTask, TaskFilter } from '../../../src/ports/task-index.ts';
 import type { JsonValue } from '../../../src/core/json.ts';
 
 // What the API answers, in the server's own words where it has them: types alone, nothing of the server is in the page.
@@ -76,7 +76,7 @@ export interface DeadLetterGroup {
   readonly fingerprint: string | null;
   readonly count: number;
   readonly message: string | null;
-  readonly sample: import('../../../src/ports/task-index.ts').IndexedTask | null;
+  readonly sample: IndexedTask | null;
 }
 
 /** A payload as it is shown. */

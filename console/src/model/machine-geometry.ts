@@ -48,8 +48,8 @@ export interface DrawnStage {
   readonly canBeSkipped: boolean;
 }
 
-const stageWidth = 164;
-const stageGap = 34;
+const stageWidth = 184;
+const stageGap = 26;
 const margin = 14;
 const startWidth = 30;
 const titleHeight = 26;
@@ -136,12 +136,12 @@ function substate(
   [name, label, column, row]: (typeof cells)[number],
   at: { x: number; y: number },
 ): SubstateShape {
-  const inner = stageWidth - 16;
+  const inner = stageWidth - 14;
   const width = (inner - stateGap) / 2;
   return {
     state: name === 'deadLettered' ? `deadLettered.${stage}` : `${stage}.${name}`,
     label,
-    x: at.x + 8 + column * (width + stateGap),
+    x: at.x + 7 + column * (width + stateGap),
     y: at.y + titleHeight + row * (stateHeight + stateGap),
     width,
     height: stateHeight,
@@ -180,9 +180,9 @@ function pathBetween(from: StageShape, to: StageShape): string {
   const toY = to.y + to.height / 2;
   if (from.row === to.row) return `M${from.x + from.width} ${fromY}H${to.x - 3}`;
   // On to the next row: out at the right, back under the row, in at the left.
-  const under = from.y + from.height + 12;
-  const left = to.x - 16;
-  return `M${from.x + from.width} ${fromY}h10V${under}H${left}V${toY}H${to.x - 3}`;
+  const under = from.y + from.height + 10;
+  const left = to.x - 14;
+  return `M${from.x + from.width} ${fromY}h8V${under}H${left}V${toY}H${to.x - 3}`;
 }
 
 /** Every run of stages that may be passed over has an arc from the stage before it to the one after it. */
@@ -215,6 +215,6 @@ function arcBetween(from: StageShape, to: StageShape, distance: number): string 
   const lift = Math.min(arcSpace - 6, 12 + 5 * distance);
   if (from.row === to.row)
     return `M${startX} ${from.y}C${startX + 20} ${from.y - lift} ${endX - 20} ${to.y - lift} ${endX} ${to.y - 3}`;
-  const side = from.x + from.width + 14;
+  const side = from.x + from.width + 12;
   return `M${startX} ${from.y}C${startX + 10} ${from.y - lift} ${side} ${from.y - lift} ${side} ${from.y + 8}V${to.y - arcSpace + 8}H${endX}V${to.y - 3}`;
 }

@@ -5,6 +5,12 @@ export function showCount(count: number): string {
     .replaceAll(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
+/** A count in three characters: `999`, `1k`, `12k`, `3M`. */
+export function showSmallCount(count: number): string {
+  if (count < 1_000) return String(count);
+  return count < 1_000_000 ? `${Math.floor(count / 1_000)}k` : `${Math.floor(count / 1_000_000)}M`;
+}
+
 /** A rate per second: `0.4`, `12.5`, `1 240`. */
 export function showRate(perSecond: number): string {
   if (perSecond === 0) return '0';

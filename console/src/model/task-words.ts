@@ -6,7 +6,7 @@ export const statusNames: Readonly<Record<TaskStatus, string>> = {
   running: 'running',
   backingOff: 'backing off',
   held: 'held',
-  unknown: 'outcome unknown',
+  unknown: 'unknown',
   completed: 'completed',
   canceled: 'canceled',
   deadLettered: 'dead letter',

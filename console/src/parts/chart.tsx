@@ -155,11 +155,16 @@ function options(
         stroke: color(line.color),
         width: 1.5,
         spanGaps: true,
-        points: { show: false },
+        points: { show: (plot: uPlot, index: number) => isSparse(plot.data[index]), size: 5, fill: color(line.color) },
         ...(line.isDashed === true ? { dash: [5, 4] } : {}),
       })),
     ],
   };
+}
+
+/** A line of few values is told by its points too: one between two gaps has no line. */
+function isSparse(values: ArrayLike<number | null | undefined> | undefined): boolean {
+  return Array.from(values ?? []).filter((value) => value !== null && value !== undefined).length <= 60;
 }
 
 /** A canvas knows no custom properties and no `light-dark()`: the color as the browser computes it for an element. */

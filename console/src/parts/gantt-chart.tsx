@@ -9,6 +9,8 @@ const laneHeight = 24;
 const headHeight = 22;
 const labelWidth = 132;
 const smallestSpan = 2;
+/** More lanes than these are scrolled. */
+const mostLanes = 16;
 
 /** A task's stages over time: what ran, what waited for what, and where the owner changed. */
 export function GanttChart({ gantt, cursor }: { readonly gantt: Gantt; readonly cursor: number | null }): JSX.Element {
@@ -31,47 +33,49 @@ export function GanttChart({ gantt, cursor }: { readonly gantt: Gantt; readonly 
   const ticks = ticksOf(duration, Math.max(2, Math.floor((width - labelWidth) / 90)));
   return (
     <div class="gantt-place" ref={place}>
-      <svg
-        class="gantt"
-        width={width}
-        height={height}
-        viewBox={`0 0 ${width} ${height}`}
-        role="img"
-        aria-label={sentenceOf(gantt)}
-      >
-        {ticks.map((offset) => (
-          <g key={offset} class="tick">
-            <line x1={x(from + offset)} x2={x(from + offset)} y1={headHeight - 4} y2={height} />
-            <text x={x(from + offset) + 3} y={headHeight - 9}>
-              {offset === 0 ? '0' : `+${showDuration(offset)}`}
-            </text>
-          </g>
-        ))}
-        {lanes.map(({ stage, spans }, lane) => {
-          const y = headHeight + lane * laneHeight;
-          return (
-            <g key={stage}>
-              <text class="lane" x="4" y={y + laneHeight / 2 + 4}>
-                {stage.length > 19 ? `${stage.slice(0, 18)}…` : stage}
-                <title>{stage}</title>
+      <div class="gantt-lanes" tabIndex={lanes.length > mostLanes ? 0 : undefined}>
+        <svg
+          class="gantt"
+          width={width}
+          height={height}
+          viewBox={`0 0 ${width} ${height}`}
+          role="img"
+          aria-label={sentenceOf(gantt)}
+        >
+          {ticks.map((offset) => (
+            <g key={offset} class="tick">
+              <line x1={x(from + offset)} x2={x(from + offset)} y1={headHeight - 4} y2={height} />
+              <text x={x(from + offset) + 3} y={headHeight - 9}>
+                {x(from + offset) > width - 56 ? '' : offset === 0 ? '0' : `+${showDuration(offset)}`}
               </text>
-              {spans.map((span) => (
-                <Span key={`${span.kind} ${span.from} ${span.attempt}`} span={span} x={x} y={y} />
-              ))}
             </g>
-          );
-        })}
-        {moves.map((move) => (
-          <g key={`${move.epoch} ${move.at}`} class={`move ${move.isInterruption ? 'is-cut' : ''}`}>
-            <line x1={x(move.at)} x2={x(move.at)} y1={headHeight - 4} y2={height} />
-            <path d={`M${x(move.at)} ${headHeight - 6}l5 -7h-10z`} />
-            <title>
-              {`owner changed: epoch ${move.previousEpoch} to ${move.epoch}${move.isInterruption ? '; the attempt was cut off' : ''}`}
-            </title>
-          </g>
-        ))}
-        {cursor !== null && <line class="cursor" x1={x(cursor)} x2={x(cursor)} y1={headHeight - 4} y2={height} />}
-      </svg>
+          ))}
+          {lanes.map(({ stage, spans }, lane) => {
+            const y = headHeight + lane * laneHeight;
+            return (
+              <g key={stage}>
+                <text class="lane" x="4" y={y + laneHeight / 2 + 4}>
+                  {stage.length > 19 ? `${stage.slice(0, 18)}…` : stage}
+                  <title>{stage}</title>
+                </text>
+                {spans.map((span) => (
+                  <Span key={`${span.kind} ${span.from} ${span.attempt}`} span={span} x={x} y={y} />
+                ))}
+              </g>
+            );
+          })}
+          {moves.map((move) => (
+            <g key={`${move.epoch} ${move.at}`} class={`move ${move.isInterruption ? 'is-cut' : ''}`}>
+              <line x1={x(move.at)} x2={x(move.at)} y1={headHeight - 4} y2={height} />
+              <path d={`M${x(move.at)} ${headHeight - 6}l5 -7h-10z`} />
+              <title>
+                {`owner changed: epoch ${move.previousEpoch} to ${move.epoch}${move.isInterruption ? '; the attempt was cut off' : ''}`}
+              </title>
+            </g>
+          ))}
+          {cursor !== null && <line class="cursor" x1={x(cursor)} x2={x(cursor)} y1={headHeight - 4} y2={height} />}
+        </svg>
+      </div>
       <Legend gantt={gantt} />
       <details class="alternative">
         <summary>As a table</summary>

@@ -2,7 +2,7 @@ import type { JSX } from 'preact';
 import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { machineShape, type DrawnStage, type MachineShape, type SubstateShape } from '../model/machine-geometry.ts';
 import { edgeKey } from '../model/machine-path.ts';
-import { showCount } from '../model/sizes.ts';
+import { showCount, showSmallCount } from '../model/sizes.ts';
 import { placeOf } from '../model/task-words.ts';
 
 /** What the picture tells beside the machine itself. */
@@ -143,12 +143,12 @@ function State(props: {
       class={`substate fill-${status} ${isActive ? 'is-active' : ''} ${count > 0 ? 'was-here' : ''} ${isEnd === true ? 'is-end' : ''}`}
     >
       <rect x={x} y={y} width={width} height={height} rx={height / 2} />
-      <text x={x + (count > 0 ? 8 : width / 2)} y={y + height / 2 + 3.5} text-anchor={count > 0 ? 'start' : 'middle'}>
+      <text x={x + (count > 0 ? 7 : width / 2)} y={y + height / 2 + 3.5} text-anchor={count > 0 ? 'start' : 'middle'}>
         {label}
       </text>
       {count > 0 && (
-        <text x={x + width - 7} y={y + height / 2 + 3.5} text-anchor="end" class="count">
-          {count > 9_999 ? '9999+' : count}
+        <text x={x + width - 6} y={y + height / 2 + 3.5} text-anchor="end" class="count">
+          {showSmallCount(count)}
         </text>
       )}
     </g>

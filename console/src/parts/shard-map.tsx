@@ -203,7 +203,7 @@ function Legend(props: {
       ))}
       {kinds.map((kind) => (
         <span key={kind}>
-          <svg width="14" height="14" viewBox="0 0 14 14" class="shard is-free" aria-hidden="true">
+          <svg width="14" height="14" viewBox="0 0 14 14" class="shard" aria-hidden="true">
             <rect x="1" y="1" width="12" height="12" rx="3" />
             {shardKinds[kind].pattern !== null && (
               <rect

@@ -56,13 +56,13 @@ export function TaskGrid(props: {
         observeElementRect,
         observeElementOffset,
         scrollToFn: elementScroll,
-        onChange: () => redraw(undefined as never),
+        onChange: () => redraw(undefined),
       }),
     [],
   );
   virtualizer.setOptions({ ...virtualizer.options, count: tasks.length });
-  useLayoutEffect(() => virtualizer._didMount(), [virtualizer]);
-  useLayoutEffect(() => virtualizer._willUpdate());
+  useLayoutEffect(() => virtualizer['_didMount'](), [virtualizer]);
+  useLayoutEffect(() => virtualizer['_willUpdate']());
 
   const items = virtualizer.getVirtualItems();
   const lastDrawn = items.at(-1)?.index ?? 0;
@@ -84,7 +84,7 @@ export function TaskGrid(props: {
     mustFocus.current = true;
     setActive(next);
     virtualizer.scrollToIndex(next, { align: 'auto' });
-    redraw(undefined as never);
+    redraw(undefined);
   };
   const toggle = (taskId: string): void => {
     const next = new Set(selected);

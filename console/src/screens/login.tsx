@@ -31,6 +31,7 @@ export function LoginScreen(): JSX.Element {
         }}
       >
         <h1>Cabinet</h1>
+        <input type="text" name="username" autocomplete="username" value="cabinet" readOnly hidden />
         <label class="field">
           <span>Access token</span>
           <input

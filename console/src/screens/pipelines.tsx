@@ -212,13 +212,13 @@ function Stages(props: {
                 p95
               </th>
               <th scope="col" class="number">
-                Queue p95
+                Queued p95
               </th>
               <th scope="col" class="number">
                 Timeout
               </th>
               <th scope="col" class="number">
-                Most attempts
+                Max attempts
               </th>
               <th scope="col">Limits</th>
             </tr>

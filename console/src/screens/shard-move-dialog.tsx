@@ -21,20 +21,18 @@ export function askMove(request: {
   const targets = nodes.filter(({ status }) => status === 'up').map(({ nodeId }) => nodeId);
   const target = signal(targets.find((nodeId) => nodeId !== owner) ?? targets[0] ?? '');
   const plan = signal<Plan>(null);
-  const look = (): void => {
+  const look = async (): Promise<void> => {
     const asked = target.value;
     plan.value = null;
     if (asked === '') return;
-    get<{ readonly shards: readonly ShardRow[] }>(`/api/cluster/shards/${shard}/move-plan`, { nodeId: asked }).then(
-      ({ shards }) => {
-        if (target.value === asked) plan.value = shards;
-      },
-      (thrown: unknown) => {
-        if (target.value === asked) plan.value = asApiError(thrown);
-      },
+    const path = `/api/cluster/shards/${shard}/move-plan`;
+    const found = await get<{ readonly shards: readonly ShardRow[] }>(path, { nodeId: asked }).then(
+      ({ shards }) => shards,
+      asApiError,
     );
+    if (target.value === asked) plan.value = found;
   };
-  look();
+  void look();
   ask({
     title: `Move shard ${shard}`,
     verb: 'Move',
@@ -52,7 +50,7 @@ export function askMove(request: {
             value={target.value}
             onChange={(event) => {
               target.value = event.currentTarget.value;
-              look();
+              void look();
             }}
           >
             {targets.map((nodeId) => (

@@ -15,10 +15,12 @@ export function PayloadsPanel({ task }: { readonly task: TaskView }): JSX.Elemen
   const outputs = task.stages.filter(({ status }) => status === 'completed').map(({ stage }) => stage);
   return (
     <Panel title="Payloads" aside={<span class="quiet">fetched when opened</span>}>
-      <Payload taskId={task.taskId} stage={null} />
-      {outputs.map((stage) => (
-        <Payload key={stage} taskId={task.taskId} stage={stage} />
-      ))}
+      <div class="payloads">
+        <Payload taskId={task.taskId} stage={null} />
+        {outputs.map((stage) => (
+          <Payload key={stage} taskId={task.taskId} stage={stage} />
+        ))}
+      </div>
     </Panel>
   );
 }
