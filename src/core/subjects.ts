@@ -1,4 +1,4 @@
-import type { NodeId, ShardId } from './ids.ts';
+import type { NodeId, PipelineName, ShardId } from './ids.ts';
 
 // Every subject, stream and bucket name is built here, from parts that were checked at the edge. Task ids never go in raw
 // except as the checked last token of a key.
@@ -64,4 +64,33 @@ export type ClusterNotice = 'changed' | 'exited';
 /** Where all nodes hear a notice, or with `*` every notice; nobody answers. */
 export function clusterSubject(namespace: string, notice: ClusterNotice | '*'): string {
   return `${namespace}.cluster.${notice}`;
+}
+
+/** The stream that holds the published events. */
+export function eventStream(namespace: string): string {
+  return `${namespace}-events`;
+}
+
+/** Every subject of the events. */
+export function eventSubjects(namespace: string): string {
+  return `${namespace}.events.>`;
+}
+
+/**
+ * Where an event is published, such as `cabinet.events.listing.stage.failed` for `io.cabinet.stage.failed`.
+ *
+ * @param pipeline - null for an event of a shard, whose second token is `_`
+ */
+export function eventSubject(namespace: string, pipeline: PipelineName | null, type: string): string {
+  return `${namespace}.events.${pipeline ?? '_'}.${type.replace(/^io\.cabinet\./, '')}`;
+}
+
+/** The stream that holds the audit log. */
+export function auditStream(namespace: string): string {
+  return `${namespace}-audit`;
+}
+
+/** The one subject of the audit log. */
+export function auditSubject(namespace: string): string {
+  return `${namespace}.audit.log`;
 }

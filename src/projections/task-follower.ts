@@ -81,7 +81,7 @@ export class TaskFollower {
       for await (const entry of journal.follow({ after, signal })) {
         if (signal.aborted) break;
         const missed = chain.follow(entry);
-        if (missed !== null) onMissed(entry.shard, missed as Sequence);
+        if (missed !== null) onMissed(entry.shard, missed);
         range.trimmed?.meet(entry);
         this.#waiting.push(entry);
         this.#waitingBytes += entry.body.length;

@@ -220,11 +220,11 @@ export class TaskProjector {
 
   /** Ends the follower of now and keeps the next one waiting until the returned function is called. */
   async #holdFollower(): Promise<() => void> {
-    let resume: () => void = () => {};
+    let resume: (() => void) | undefined;
     this.#mayFollow = new Promise((resolve) => (resume = resolve));
     this.#following?.stop.abort();
     await this.#following?.ended;
-    return resume;
+    return () => resume?.();
   }
 
   #followerOf(index: TaskIndexStore): TaskFollower {

@@ -79,7 +79,7 @@ export interface SettingDeviation {
  * The first setting of an existing stream that the engine cannot live with, or null. Pure. More replicas than asked for and
  * another byte limit are the operator's own business.
  */
-export function findDeviation(wanted: BucketSettings, found: JetStreamSettings): SettingDeviation | null {
+export function findDeviation(wanted: JetStreamSettings, found: JetStreamSettings): SettingDeviation | null {
   for (const [setting, value] of Object.entries(wanted)) {
     if (setting === 'max_bytes' || isAccepted(setting, value, found[setting])) continue;
     return { setting, wanted: value, found: found[setting] };
@@ -105,18 +105,28 @@ function isAccepted(setting: string, wanted: unknown, found: unknown): boolean {
  * @throws EngineError `STREAM_MISCONFIGURED` with the stream and setting, `UNAVAILABLE`, `STORAGE_FULL`, `BUS_FORBIDDEN`
  */
 export async function ensureBuckets(api: BucketApi, options: BucketOptions): Promise<void> {
-  for (const wanted of bucketSettings(options)) {
-    const found =
-      (await api.streamSettings(wanted.name)) ??
-      (await api.createStream(wanted)) ??
-      // Another node has created it in between.
-      (await api.streamSettings(wanted.name));
-    if (found === null) {
-      throw new EngineError('UNAVAILABLE', `stream ${wanted.name} is neither there nor can it be created`);
-    }
-    const deviation = findDeviation(wanted, found);
-    if (deviation !== null) throw misconfigured(wanted.name, deviation);
+  for (const wanted of bucketSettings(options)) await ensureStream(api, wanted);
+}
+
+/**
+ * Creates a stream if it is missing and reads back its settings.
+ *
+ * @throws EngineError as {@link ensureBuckets}
+ */
+export async function ensureStream(
+  api: BucketApi,
+  wanted: JetStreamSettings & { readonly name: string },
+): Promise<void> {
+  const found =
+    (await api.streamSettings(wanted.name)) ??
+    (await api.createStream(wanted)) ??
+    // Another node has created it in between.
+    (await api.streamSettings(wanted.name));
+  if (found === null) {
+    throw new EngineError('UNAVAILABLE', `stream ${wanted.name} is neither there nor can it be created`);
   }
+  const deviation = findDeviation(wanted, found);
+  if (deviation !== null) throw misconfigured(wanted.name, deviation);
 }
 
 function misconfigured(stream: string, deviation: SettingDeviation): EngineError {

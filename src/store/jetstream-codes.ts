@@ -11,4 +11,6 @@ export const jetStreamCodes = {
   idInProcess: 10_158,
   /** Another conditional write of the same subject is in process; says nothing about who will have won. */
   writeInProcess: 10_164,
+  /** An atomic batch with a message id that the stream has within its duplicate window. */
+  batchHasDuplicate: 10_201,
 } as const;

@@ -1,8 +1,10 @@
 import {
   apiSubject,
+  auditStream,
   blobBucket,
   clusterSubject,
   deadLetterBucket,
+  eventStream,
   journalStream,
   nodeBucket,
   shardBucket,
@@ -139,7 +141,7 @@ function writtenStreams(namespace: string): readonly string[] {
 
 /** The streams that the console writes: events first. */
 function projectedStreams(namespace: string): readonly string[] {
-  return [`${namespace}-events`, `${namespace}-audit`];
+  return [eventStream(namespace), auditStream(namespace)];
 }
 
 function readingMessages(stream: string): readonly string[] {

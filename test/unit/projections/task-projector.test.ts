@@ -114,7 +114,7 @@ describe('the task projector', () => {
         fc.array(histories, { minLength: 1, maxLength: 4 }),
         fc.array(fc.nat(3), { minLength: 1, maxLength: 6 }),
         async (given, cuts) => {
-          const commits = commitsOf(given.map(wander).map(({ records }) => records));
+          const commits = commitsOf(given.map((one) => wander(one).records));
           const journal = new ArrayJournal();
           const index = new WatchedIndex();
           for (const [turn, { shard, records }] of commits.entries()) {
@@ -239,7 +239,7 @@ describe('the task projector', () => {
         const world = aWorld();
         const { journal, index, projector } = world;
         projector.start();
-        for (const { shard, records } of commitsOf(given.map(wander).map(({ records }) => records))) {
+        for (const { shard, records } of commitsOf(given.map((one) => wander(one).records))) {
           journal.commit(shard, records);
           await settled(() => projector.status.sequence > 0);
         }
