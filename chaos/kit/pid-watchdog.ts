@@ -8,7 +8,11 @@ export class PidWatchdog {
     const script = [
       'all=" "',
       'while read -r sign pid; do',
-      '  case "$sign" in +) all="$all$pid ";; -) before="${all%% $pid *}"; all="$before ${all#* $pid }";; esac',
+      '  case "$sign" in',
+      '    +) all="$all$pid ";;',
+      // One that is not in the list would double it.
+      '    -) case "$all" in *" $pid "*) before="${all%% $pid *}"; all="$before ${all#* $pid }";; esac;;',
+      '  esac',
       'done',
       'for pid in $all; do kill -9 "$pid" 2>/dev/null; done',
     ].join('\n');
