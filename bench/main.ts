@@ -1,16 +1,19 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { appendFileSync, mkdirSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdirSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { ended, startBenchServer, type BenchServer } from './bench-server.ts';
 import type { ClientFigures } from './client-process.ts';
 import { usageOf } from './process-usage.ts';
+import type { WatchFigures } from './watch-process.ts';
 
-const usage = `npm run bench -- [throughput|latency] [--sync=default|always] [--shards N] [--tasks N] [--in-flight N] [--runs N] [--json] [--profile]
+const usage = `npm run bench -- [throughput|latency|console] [--sync=default|always] [--shards N] [--tasks N] [--in-flight N] [--runs N] [--json] [--profile]
 
   throughput  completed pipelines per second with 512 tasks in flight (default)
   latency     one task in flight, from submit to result
+  console     throughput without and with a console that 50 clients look at, in turn: what it costs the engine, itself and them
+  --clients N how many look at it
   --profile   writes V8 processor profiles of engine and client to bench/results
 `;
 
@@ -23,6 +26,14 @@ interface RunFigures {
   readonly serverCpuMicros: number;
   readonly clientCpuMicros: number;
   readonly enginePeakMegabytes: number;
+  /** 0 without a console; so are the others of it. */
+  readonly consoleCpuMicros: number;
+  readonly consolePeakMegabytes: number;
+  readonly watcherCpuMicros: number;
+  /** Told to all clients together. */
+  readonly eventsToldPerSecond: number;
+  /** How often a client was closed, being too slow, and came again. */
+  readonly closes: number;
 }
 
 const { values, positionals } = parseArgs({
@@ -33,6 +44,7 @@ const { values, positionals } = parseArgs({
     tasks: { type: 'string' },
     'in-flight': { type: 'string' },
     runs: { type: 'string', default: '3' },
+    clients: { type: 'string', default: '50' },
     json: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -40,7 +52,7 @@ const { values, positionals } = parseArgs({
 });
 const kind = positionals[0] ?? 'throughput';
 const sync = values.sync === 'always' ? 'always' : 'default';
-if (values.help || (kind !== 'throughput' && kind !== 'latency')) {
+if (values.help || (kind !== 'throughput' && kind !== 'latency' && kind !== 'console')) {
   process.stderr.write(usage);
   process.exit(values.help ? 0 : 2);
 }
@@ -49,30 +61,37 @@ const tasks = values.tasks ?? (kind === 'latency' ? '1000' : '40000');
 const warmUp = kind === 'latency' ? '300' : '10000';
 
 const results: RunFigures[] = [];
+/** The same runs without the console, one before each. */
+const without: RunFigures[] = [];
 let version = '';
 for (let run = 0; run < Number(values.runs); run += 1) {
   const server = await startBenchServer(sync);
   version = server.version;
   try {
-    results.push(await measure(server, `bench${run}`));
+    if (kind === 'console') without.push(await measure(server, `bare${run}`, false));
+    results.push(await measure(server, `bench${run}`, kind === 'console'));
   } finally {
     await server.stop();
   }
 }
 report(results);
 
-async function measure(server: BenchServer, namespace: string): Promise<RunFigures> {
+async function measure(server: BenchServer, namespace: string, hasConsole: boolean): Promise<RunFigures> {
   const engine = start('engine-process.js', [server.url, namespace, values.shards]);
   await messageOf(engine);
+  const watched = hasConsole ? await startConsole(server.url, namespace) : null;
   const client = start('client-process.js', [server.url, namespace, tasks, inFlight, warmUp]);
   try {
     await messageOf(client);
     const pids = { engine: engine.pid ?? 0, server: server.pid, client: client.pid ?? 0 };
-    const before = usages(pids);
+    const consolePids = { console: watched?.console.pid ?? 0, watcher: watched?.watcher.pid ?? 0 };
+    const toldBefore = await watched?.told();
+    const before = { ...usages(pids), ...consoleUsages(consolePids) };
     client.send('go');
     const figures = (await messageOf(client)) as ClientFigures;
-    const after = usages(pids);
-    const cpu = (part: keyof typeof pids): number => (after[part].cpuMicros - before[part].cpuMicros) / figures.tasks;
+    const after = { ...usages(pids), ...consoleUsages(consolePids) };
+    const toldAfter = await watched?.told();
+    const cpu = (part: keyof typeof before): number => (after[part].cpuMicros - before[part].cpuMicros) / figures.tasks;
     return {
       pipelinesPerSecond: figures.tasks / figures.seconds,
       p50Ms: percentile(figures.latenciesMs, 0.5),
@@ -81,10 +100,54 @@ async function measure(server: BenchServer, namespace: string): Promise<RunFigur
       serverCpuMicros: cpu('server'),
       clientCpuMicros: cpu('client'),
       enginePeakMegabytes: after.engine.peakMemoryBytes / 1_048_576,
+      consoleCpuMicros: cpu('console'),
+      consolePeakMegabytes: after.console.peakMemoryBytes / 1_048_576,
+      watcherCpuMicros: cpu('watcher'),
+      eventsToldPerSecond: ((toldAfter?.events ?? 0) - (toldBefore?.events ?? 0)) / figures.seconds,
+      closes: toldAfter?.closes.length ?? 0,
     };
   } finally {
+    await watched?.stop();
     await Promise.all([stop(client), stop(engine)]);
   }
+}
+
+/** A console and its clients. */
+interface WatchedConsole {
+  readonly console: ChildProcess;
+  readonly watcher: ChildProcess;
+  told(): Promise<WatchFigures>;
+  stop(): Promise<void>;
+}
+
+async function startConsole(url: string, namespace: string): Promise<WatchedConsole> {
+  // The compiler leaves out what is no TypeScript.
+  const bridge = 'src/inspector/bridge/';
+  cpSync(new URL(`../../../${bridge}`, import.meta.url), new URL(`../${bridge}`, import.meta.url), { recursive: true });
+  const served = start('console-process.js', [url, namespace]);
+  const { port, token } = (await messageOf(served)) as { readonly port: number; readonly token: string };
+  const watcher = start('watch-process.js', [String(port), token, values.clients]);
+  await messageOf(watcher);
+  return {
+    console: served,
+    watcher,
+    told: () => {
+      watcher.send('tell');
+      return messageOf(watcher) as Promise<WatchFigures>;
+    },
+    stop: async () => {
+      await stop(watcher);
+      await stop(served);
+    },
+  };
+}
+
+function consoleUsages(pids: { console: number; watcher: number }) {
+  const none = { cpuMicros: 0, peakMemoryBytes: 0 };
+  return {
+    console: pids.console === 0 ? none : usageOf(pids.console),
+    watcher: pids.watcher === 0 ? none : usageOf(pids.watcher),
+  };
 }
 
 function usages(pids: { engine: number; server: number; client: number }) {
@@ -138,7 +201,12 @@ function report(runs: readonly RunFigures[]): void {
   };
   const names = Object.keys(runs[0] ?? {}) as (keyof RunFigures)[];
   const medians = Object.fromEntries(names.map((name) => [name, round(median(runs.map((run) => run[name])))]));
-  const line = { at: new Date().toISOString(), ...settings, ...environment, medians, runs };
+  const bare = median(without.map((run) => run.pipelinesPerSecond));
+  const cost =
+    without.length === 0
+      ? {}
+      : { without, costPercent: round(100 * (1 - (medians['pipelinesPerSecond'] ?? Number.NaN) / bare)) };
+  const line = { at: new Date().toISOString(), ...settings, ...environment, medians, ...cost, runs };
   const folder = new URL('../../results/', import.meta.url);
   mkdirSync(folder, { recursive: true });
   appendFileSync(new URL(`${kind}.jsonl`, folder), `${JSON.stringify(line)}\n`);
@@ -147,6 +215,8 @@ function report(runs: readonly RunFigures[]): void {
     return;
   }
   process.stdout.write(`${JSON.stringify(settings)}\n${JSON.stringify(environment)}\n`);
+  if (without.length > 0)
+    process.stdout.write(`without the console: ${round(bare)} pipelines a second; it costs ${cost.costPercent} %\n`);
   for (const name of names) {
     const sorted = runs.map((run) => round(run[name])).toSorted((left, right) => left - right);
     process.stdout.write(`${name.padEnd(22)} median ${String(medians[name]).padStart(9)}   (${sorted.join(', ')})\n`);

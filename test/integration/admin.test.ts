@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { protocolsWithTicket } from '../../src/admin/live/protocol.ts';
 import type { RunningAdmin } from '../../src/admin/server.ts';
 import { openAdmin } from '../../src/admin.ts';
 import { connectClient, type Client } from '../../src/client.ts';
@@ -12,6 +13,7 @@ import { definePipeline } from '../../src/pipeline/define-pipeline.ts';
 import { MemoryLogger } from '../../src/platform/memory-logger.ts';
 import { MemoryMetrics } from '../../src/platform/memory-metrics.ts';
 import type { TaskListQuery, TaskPage } from '../../src/ports/task-index.ts';
+import type { PipelineEvent } from '../../src/projections/cloud-event.ts';
 import { fingerprintFailure } from '../../src/projections/failure-fingerprint.ts';
 import {
   type AdminAnswer,
@@ -21,6 +23,7 @@ import {
   FakeIndex,
   MemoryAudit,
 } from '../support/admin-kit.ts';
+import { framesOf, openSocket } from '../support/live-clients.ts';
 import { type NatsFixture, startNats } from '../support/nats-server.ts';
 
 const namespace = 'admin';
@@ -250,6 +253,37 @@ describe('the admin API of a running engine', () => {
       const { text } = await ask(`/api/tasks/${taskId}/history`);
       expect([taskId, text.split('"type":"task.redriven"').length - 1]).toEqual([taskId, 1]);
     }
+  });
+
+  it("tells a task's events over the socket, to who has a ticket", async () => {
+    const { ticket } = (await post('/api/session/ticket', {})).body as { ticket: string };
+    const socket = openSocket(admin.port, { protocols: protocolsWithTicket(ticket) });
+    const frames = framesOf(socket);
+    socket.on('open', () => socket.send(JSON.stringify({ type: 'subscribe', id: 'e', topic: 'events' })));
+    await settled(async () => expect(frames.some(({ type }) => type === 'snapshot')).toBe(true));
+    await post('/api/tasks', { pipeline: 'parcel', input: { weightGrams: 1 }, taskId: 'told-1' });
+    await settled(async () => {
+      const events = frames.flatMap((frame) => (frame.type === 'delta' ? (frame.data as PipelineEvent[]) : []));
+      expect(events.filter(({ subject }) => subject === 'told-1').map(({ type }) => type)).toEqual([
+        'io.cabinet.task.submitted',
+        'io.cabinet.stage.started',
+        'io.cabinet.stage.completed',
+        'io.cabinet.task.completed',
+      ]);
+    });
+    socket.send(JSON.stringify({ type: 'subscribe', id: 'one', topic: 'task:told-1' }));
+    socket.send(JSON.stringify({ type: 'subscribe', id: 'all', topic: 'overview' }));
+    await settled(async () => {
+      expect(frames).toContainEqual(
+        expect.objectContaining({
+          type: 'snapshot',
+          id: 'one',
+          data: expect.objectContaining({ taskId: 'told-1', status: 'completed' }),
+        }),
+      );
+      expect(frames.some((frame) => frame.type === 'snapshot' && frame.id === 'all')).toBe(true);
+    });
+    socket.terminate();
   });
 
   it('shows the cluster, and orders its nodes', async () => {

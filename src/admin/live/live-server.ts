@@ -1,13 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer, type WebSocket } from 'ws';
-import { EngineError } from '../../core/errors.ts';
+import { asError, EngineError } from '../../core/errors.ts';
 import type { Clock, TimerHandle } from '../../ports/clock.ts';
 import type { Logger } from '../../ports/logger.ts';
 import type { Random } from '../../ports/random.ts';
-import { errorAnswerOf } from '../error-answer.ts';
 import type { Principal } from '../principal.ts';
-import { headersOf } from '../security-headers.ts';
+import { refuseUpgrade } from '../refuse-upgrade.ts';
 import type { AdminAccess } from '../server.ts';
 import { checkHandshake } from './handshake.ts';
 import { LiveConnection } from './live-connection.ts';
@@ -135,19 +134,8 @@ export class LiveServer {
 
   #refuse(socket: Duplex, thrown: unknown, isTls: boolean): void {
     const requestId = this.#deps.random.id();
-    const { status, body, error } = errorAnswerOf(thrown, requestId);
-    this.#deps.logger.info({ code: error.code, requestId }, 'a socket was refused');
-    const text = JSON.stringify(body);
-    const headers = {
-      ...headersOf(isTls),
-      'content-type': 'application/json; charset=utf-8',
-      'content-length': String(Buffer.byteLength(text)),
-      'x-request-id': requestId,
-      connection: 'close',
-    };
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-    socket.once('finish', () => socket.destroy());
-    socket.end([`HTTP/1.1 ${status} Refused`, ...lines, '', text].join('\r\n'));
+    this.#deps.logger.info({ err: asError(thrown), requestId }, 'a socket was refused');
+    refuseUpgrade(socket, thrown, { requestId, isTls });
   }
 
   #connect(client: WebSocket, principal: Principal): void {

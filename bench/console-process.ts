@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { AuditSink } from '../src/admin/audit-sink.ts';
+import { openAdmin } from '../src/admin.ts';
+import { connectConsole } from '../src/client.ts';
+import { PinoLogger } from '../src/index.ts';
+import { SystemClock } from '../src/platform/system-clock.ts';
+import { TaskProjector } from '../src/projections/task-projector.ts';
+import { SqliteTaskIndex } from '../src/store/sqlite-task-index.ts';
+import { MemoryMetrics } from '../src/testing.ts';
+import { workload } from './workload.ts';
+
+// All of the console but its page as a process of its own: `console-process <nats url> <namespace>`. Keeps the task index in step with
+// the journal, and serves API and WebSocket. Sends its port and token to its parent.
+
+const [, , servers = '', namespace = 'bench'] = process.argv;
+
+const logger = new PinoLogger({ level: 'error', destination: 'stderr', format: 'json' });
+const folder = mkdtempSync(join(tmpdir(), 'cabinet-bench-console-'));
+const reading = await connectConsole({ servers, namespace, name: 'cabinet-index', logger });
+const index = await SqliteTaskIndex.open({ file: join(folder, 'tasks.sqlite'), logger });
+const projector = new TaskProjector({
+  journal: reading.journal,
+  index,
+  clock: new SystemClock(),
+  logger,
+  metrics: new MemoryMetrics(),
+  finishedRetentionMs: 3_600_000,
+});
+projector.start();
+const audit: AuditSink = { append: async () => undefined, list: async () => ({ entries: [], next: null }) };
+const admin = await openAdmin({
+  nats: { servers, namespace },
+  dataDir: folder,
+  pipelines: [workload],
+  port: 0,
+  index,
+  audit,
+  health: { live: () => [], ready: () => [], started: () => true },
+  metrics: async () => '',
+  liveLimits: { maximumConnectionsPerPrincipal: 1_000 },
+  logger,
+});
+process.send?.({ port: admin.port, token: admin.firstToken });
+process.on('message', () => void stop());
+process.on('disconnect', () => process.exit(1));
+
+async function stop(): Promise<void> {
+  await admin.stop({ graceMs: 1_000 });
+  await projector.stop();
+  await index.close();
+  await reading.client.close();
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+}
