@@ -1,5 +1,5 @@
-// Compiles src into dist, takes along what is not TypeScript, builds the console's page into dist/console, and makes the command
-// executable.
+// Compiles src into dist, takes along what is not TypeScript, builds the console's page into dist/console and that of `cabinet inspect`
+// into dist/inspector-page, and makes the command executable.
 import { spawnSync } from 'node:child_process';
 import { chmod, cp, readFile, rm } from 'node:fs/promises';
 import { extname, join, resolve } from 'node:path';
@@ -22,6 +22,7 @@ await cp(join(repository, 'src'), dist, {
 });
 
 await build({ configFile: join(repository, 'console/vite.config.ts'), logLevel: 'warn' });
+await build({ configFile: join(repository, 'console/vite.inspector.config.ts'), logLevel: 'warn' });
 
 if (!(await readFile(command, 'utf8')).startsWith('#!/usr/bin/env node\n')) {
   throw new Error('src/main.ts must begin with #!/usr/bin/env node: the package installs it as a command');

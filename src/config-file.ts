@@ -17,10 +17,23 @@ export interface ConfigFileSupervisor {
   readonly processes?: number | undefined;
   /** A node process that gives no sign of life for so long is killed and started again; 15 s when left out. */
   readonly hungAfterMs?: number | undefined;
-  /** Crashes of one node process within the period before everything is given up; 5 when left out. */
-  readonly restartIntensity?: number | undefined;
+  /** Starts of one node that end before it is ready, within the period, before everything is given up; 5 when left out. */
+  readonly startIntensity?: number | undefined;
   /** 60 s when left out. */
-  readonly restartPeriodMs?: number | undefined;
+  readonly startPeriodMs?: number | undefined;
+  /** Crashes of one node that was ready, within the period, before everything is given up; 100 when left out. */
+  readonly crashIntensity?: number | undefined;
+  /** 300 s when left out. */
+  readonly crashPeriodMs?: number | undefined;
+}
+
+/** Task inspections in the console. */
+export interface ConfigFileInspector {
+  /**
+   * The page of a viewer on another server, such as `https://stately.ai/inspect`, for the bridge to it. Left out, the bridge is off:
+   * what it shows to that page leaves the operator's browser.
+   */
+  readonly hostedViewerUrl?: string | undefined;
 }
 
 /** What a `cabinet.config` file exports by default. */
@@ -34,6 +47,7 @@ export interface CabinetConfig {
   /** The host's name when left out. */
   readonly nodeId?: string | undefined;
   readonly supervisor?: ConfigFileSupervisor | undefined;
+  readonly inspector?: ConfigFileInspector | undefined;
 }
 
 /** A checked configuration file. `pipelines` is empty only in a JSON file, which cannot hold definitions. */
@@ -44,7 +58,7 @@ export function defineConfig(config: CabinetConfig): CabinetConfig {
   return config;
 }
 
-const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor']);
+const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor', 'inspector']);
 const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'servers',
   'monitorUrls',
@@ -63,8 +77,10 @@ const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
 const supervisorRanges: Readonly<Record<keyof ConfigFileSupervisor, readonly [least: number, most: number]>> = {
   processes: [1, 1_024],
   hungAfterMs: [3_000, 3_600_000],
-  restartIntensity: [0, 1_000],
-  restartPeriodMs: [1_000, 86_400_000],
+  startIntensity: [0, 1_000],
+  startPeriodMs: [1_000, 86_400_000],
+  crashIntensity: [0, 100_000],
+  crashPeriodMs: [1_000, 86_400_000],
 };
 const natsTextKeys = [
   'dataDir',
@@ -93,6 +109,7 @@ export function checkConfig(value: unknown, path: string): CheckedConfig {
   if (config['engine'] !== undefined) asObject(config['engine'], path, 'engine');
   if (config['nats'] !== undefined) checkNats(asObject(config['nats'], path, 'nats'), path);
   if (config['supervisor'] !== undefined) checkSupervisor(asObject(config['supervisor'], path, 'supervisor'), path);
+  if (config['inspector'] !== undefined) checkInspector(asObject(config['inspector'], path, 'inspector'), path);
   if (config['nodeId'] !== undefined) checkText(config['nodeId'], path, 'nodeId');
   return { ...(config as Omit<CheckedConfig, 'pipelines'>), pipelines };
 }
@@ -144,6 +161,12 @@ function checkSupervisor(supervisor: Readonly<Record<string, unknown>>, path: st
     if (value === undefined || (Number.isInteger(value) && Number(value) >= least && Number(value) <= most)) continue;
     throw invalid(path, `supervisor.${key}`, `must be a whole number from ${least} to ${most}`, value);
   }
+}
+
+function checkInspector(inspector: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(inspector, new Set<keyof ConfigFileInspector>(['hostedViewerUrl']), path, 'inspector.');
+  const { hostedViewerUrl } = inspector as ConfigFileInspector;
+  if (hostedViewerUrl !== undefined) checkText(hostedViewerUrl, path, 'inspector.hostedViewerUrl');
 }
 
 function isSecret(key: string): boolean {

@@ -11,6 +11,11 @@ export interface Frame {
   readonly src?: string;
   readonly event?: { readonly type: string; readonly [name: string]: unknown };
   readonly sourceId?: string | null;
+  /** Of a new owner; null when it is not known any more. */
+  readonly node?: string | null;
+  readonly epoch?: number | null;
+  readonly missingCount?: number;
+  readonly stepCount?: number;
   readonly stages?: readonly { readonly name: string; readonly canBeSkipped: boolean }[];
   readonly snapshot?: { readonly status: string; readonly value?: unknown; readonly context?: unknown };
   readonly [name: string]: unknown;
@@ -115,9 +120,8 @@ function flatState(value: unknown): string {
 function labelOf(frame: Frame): string {
   const { type, event } = frame;
   if (type === '@xstate.actor') return frame.seq === 0 ? 'the task' : `the task at record ${frame.seq}`;
-  if (type === 'engine.owner.changed')
-    return `owner: ${String(frame['node'] ?? 'unknown')}, epoch ${String(frame['epoch'])}`;
-  if (type === 'engine.history.trimmed') return `${String(frame['missingCount'])} records before are trimmed`;
-  if (type === 'engine.steps.dropped') return `dropped ${String(frame['stepCount'])}: this page was too slow`;
+  if (type === 'engine.owner.changed') return `owner: ${frame.node ?? 'unknown'}, epoch ${frame.epoch}`;
+  if (type === 'engine.history.trimmed') return `${frame.missingCount} records before are trimmed`;
+  if (type === 'engine.steps.dropped') return `dropped ${frame.stepCount}: this page was too slow`;
   return event?.type ?? type;
 }

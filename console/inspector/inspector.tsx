@@ -164,7 +164,6 @@ function detailsOf({ frame }: Moment): object {
 }
 
 function connectionText(state: StreamState): string {
-  if (state.kind === 'connecting') return 'Connecting…';
-  if (state.kind === 'open') return 'Connected.';
-  return `The stream has ended: ${state.reason}.`;
+  if (state.kind === 'closed') return `The stream has ended: ${state.reason}.`;
+  return state.kind === 'open' ? 'Connected.' : 'Connecting…';
 }

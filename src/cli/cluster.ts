@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import type { Client } from '../client.ts';
+import type { Client, ConnectClientOptions, ConsoleConnection } from '../client.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { findEmbeddedNats } from '../platform/embedded-nats-state.ts';
 import { readEnvironment } from '../platform/environment.ts';
@@ -83,24 +83,55 @@ export async function withCluster<Value>(
   options: ClusterOptions,
   use: (access: ClusterAccess) => Promise<Value>,
 ): Promise<Value> {
-  const settings = await readSettings(context, options);
-  const servers = await findServers(settings);
-  const deadlineMs = options.timeout ?? defaultTimeoutMs;
-  const { monitorUrls: _urls, servers: _servers, ...link } = await readLink(settings.nats);
+  const { link, settings, deadlineMs } = await readConnection(context, options);
   const { connectClient } = await import('../client.ts');
-  const client = await connectClient({
-    ...link,
-    servers,
-    namespace: settings.engine.namespace,
-    name: 'cabinet-cli',
-    deadlineMs,
-    connectTimeoutMs: link.connectTimeoutMs ?? Math.min(deadlineMs, maximumConnectMs),
-  });
+  const client = await connectClient(link);
   try {
     return await use({ client, settings, deadlineMs });
   } finally {
     await client.close();
   }
+}
+
+/** What a command is given that reads the journal too. */
+export interface ConsoleAccess extends ClusterAccess, Pick<ConsoleConnection, 'journal' | 'shardCount'> {}
+
+/** {@link withCluster} with the journal. @throws EngineError as it does */
+export async function withConsole<Value>(
+  context: CliContext,
+  options: ClusterOptions,
+  use: (access: ConsoleAccess) => Promise<Value>,
+): Promise<Value> {
+  const { link, settings, deadlineMs } = await readConnection(context, options);
+  const { connectConsole } = await import('../client.ts');
+  const { client, journal, shardCount } = await connectConsole(link);
+  try {
+    return await use({ client, journal, shardCount, settings, deadlineMs });
+  } finally {
+    await client.close();
+  }
+}
+
+async function readConnection(
+  context: CliContext,
+  options: ClusterOptions,
+): Promise<{ readonly link: ConnectClientOptions; readonly settings: Settings; readonly deadlineMs: number }> {
+  const settings = await readSettings(context, options);
+  const servers = await findServers(settings);
+  const deadlineMs = options.timeout ?? defaultTimeoutMs;
+  const { monitorUrls: _urls, servers: _servers, ...link } = await readLink(settings.nats);
+  return {
+    settings,
+    deadlineMs,
+    link: {
+      ...link,
+      servers,
+      namespace: settings.engine.namespace,
+      name: 'cabinet-cli',
+      deadlineMs,
+      connectTimeoutMs: link.connectTimeoutMs ?? Math.min(deadlineMs, maximumConnectMs),
+    },
+  };
 }
 
 /**

@@ -10,6 +10,7 @@ import { addDlqList } from './dlq-list-command.ts';
 import { addDlqRedrive } from './dlq-redrive-command.ts';
 import { addDoctor } from './doctor-command.ts';
 import { type ExitCode, exitCodeHelp, exitCodeOf, exitCodes } from './exit-codes.ts';
+import { addInspect } from './inspect-command.ts';
 import { addNatsConfig } from './nats-config-command.ts';
 import { addNodeCordon } from './node-cordon-command.ts';
 import { addNodeDrain } from './node-drain-command.ts';
@@ -127,6 +128,7 @@ export function buildProgram(context: CliContext): Command {
   addShardMove(shard, context);
   addShardUnpin(shard, context);
   addRebalance(program, context);
+  addInspect(program, context);
 
   addDoctor(program, context);
   addNatsConfig(program, context);

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
+import type { ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
@@ -20,6 +20,8 @@ export interface SettingFlags {
   readonly nodes?: number | undefined;
   /** Milliseconds. */
   readonly hungAfter?: number | undefined;
+  /** The page of a viewer on another server. */
+  readonly hostedViewer?: string | undefined;
 }
 
 /** How log lines are written. */
@@ -52,6 +54,8 @@ export interface Settings {
   readonly logFormat: LogFormat;
   /** `processes` undefined: one node in this very process. */
   readonly supervisor: ConfigFileSupervisor;
+  /** `hostedViewerUrl` undefined: the bridge to a hosted viewer is off. */
+  readonly inspector: ConfigFileInspector;
   /** The file that was read, or null. */
   readonly file: LoadedConfig | null;
   /** Every setting with where it comes from, secrets included. */
@@ -136,9 +140,14 @@ export function resolveSettings(sources: {
       file: fileSupervisor.processes,
     }),
     pick('supervisor.hungAfterMs', { flag: ['--hung-after', flags.hungAfter], file: fileSupervisor.hungAfterMs }),
-    pick('supervisor.restartIntensity', { file: fileSupervisor.restartIntensity }),
-    pick('supervisor.restartPeriodMs', { file: fileSupervisor.restartPeriodMs }),
+    ...(['startIntensity', 'startPeriodMs', 'crashIntensity', 'crashPeriodMs'] as const).map((key) =>
+      pick(`supervisor.${key}`, { file: fileSupervisor[key] }),
+    ),
   ];
+  const hostedViewerUrl = pick('inspector.hostedViewerUrl', {
+    flag: ['--hosted-viewer', flags.hostedViewer],
+    file: file?.config.inspector?.hostedViewerUrl,
+  });
   const engine = pickEngine(sources);
   const list = [
     servers,
@@ -149,6 +158,7 @@ export function resolveSettings(sources: {
     logLevel,
     logFormat,
     ...supervisor,
+    hostedViewerUrl,
     ...engine,
   ];
   const nats = Object.fromEntries(
@@ -165,6 +175,7 @@ export function resolveSettings(sources: {
     logLevel: logLevel.value as LogLevel,
     logFormat: logFormat.value as LogFormat,
     supervisor: Object.fromEntries(supervisor.map(({ name, value }) => [name.slice('supervisor.'.length), value])),
+    inspector: { hostedViewerUrl: hostedViewerUrl.value as string | undefined },
     file,
     list,
   };

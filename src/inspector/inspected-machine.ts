@@ -34,7 +34,6 @@ export function machineOf(definition: PipelineDefinition): InspectedMachine {
 /** The machine as its stages' names tell it: all its states, and no transitions. */
 export function outlineOf(pipeline: string, version: number, stageNames: readonly string[]): InspectedMachine {
   const [first] = stageNames;
-  const nested = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, {}]));
   return {
     pipeline,
     version,
@@ -53,4 +52,8 @@ export function outlineOf(pipeline: string, version: number, stageNames: readonl
     },
     definition: null,
   };
+}
+
+function nested(names: readonly string[]): object {
+  return Object.fromEntries(names.map((name) => [name, {}]));
 }

@@ -18,8 +18,8 @@ export interface InspectionGatewayDeps extends Omit<InspectionDeps, 'taps'> {
   readonly journal: Journal;
   readonly clock: Clock;
   readonly limits?: Partial<GatewayLimits> | undefined;
-  /** A viewer has left, and how many are there still. */
-  readonly onLeft?: (remainingCount: number) => void;
+  /** Whether a connection stays when all is told, so that {@link InspectionGateway.sessionCount} tells who still looks. */
+  readonly lingers?: boolean | undefined;
 }
 
 /**
@@ -83,7 +83,6 @@ export class InspectionGateway {
     await session.run(request);
     await closed;
     this.#sessions.delete(session);
-    this.#deps.onLeft?.(this.#sessions.size);
   }
 
   #checkRoom(viewer: InspectionViewer): void {

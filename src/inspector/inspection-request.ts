@@ -61,8 +61,8 @@ export function parseInspectionUrl(url: string): InspectionRequest {
 function oneOf<const Choice extends string>(
   query: URLSearchParams,
   field: string,
-  choices: readonly [Choice, ...Choice[]] | readonly Choice[],
-  usual: Choice = choices[0] as Choice,
+  choices: readonly [Choice, ...Choice[]],
+  usual: Choice = choices[0],
 ): Choice {
   const got = query.get(field);
   if (got === null) return usual;

@@ -19,6 +19,8 @@ export interface InspectionViewer {
 /** What an {@link InspectionSession} works with. */
 export interface InspectionSessionDeps extends InspectionDeps {
   readonly limits: GatewayLimits;
+  /** Whether the connection stays when all is told, so that the gateway knows who still looks. */
+  readonly lingers?: boolean | undefined;
 }
 
 /** One viewer's connection: writes an inspection to a socket, no faster than the viewer takes it. */
@@ -54,7 +56,7 @@ export class InspectionSession {
         for (const frame of frames) await this.#send(JSON.stringify(frame));
         if (signal.aborted) return;
       }
-      this.close(gatewayCloseCodes.ended, 'ENDED');
+      if (this.#deps.lingers !== true) this.close(gatewayCloseCodes.ended, 'ENDED');
     } catch (thrown) {
       const error = asInspectionError(thrown);
       const code = error.code === 'TASK_NOT_FOUND' ? gatewayCloseCodes.notFound : gatewayCloseCodes.failed;

@@ -8,6 +8,7 @@ import type { UpgradeHandler } from '../http-server.ts';
 import { hasRole, type Principal } from '../principal.ts';
 import { refuseUpgrade } from '../refuse-upgrade.ts';
 import { checkOrigin } from '../request-guard.ts';
+import { requestHeaders } from '../request-headers.ts';
 import type { AdminAccess } from '../server.ts';
 
 /** Before a ticket that is offered as a subprotocol: a page can send no header of its own. */
@@ -25,7 +26,7 @@ export function inspectionUpgrade(deps: {
     socket.on('error', () => undefined);
     const isTls = 'encrypted' in request.socket;
     try {
-      const principal = identifyViewer({ url: request.url ?? '', headers: headersFrom(request), isTls }, access);
+      const principal = identifyViewer({ url: request.url ?? '', headers: requestHeaders(request), isTls }, access);
       gateway.take(request, socket, head, viewerOf(principal, access));
     } catch (thrown) {
       refuseUpgrade(socket, thrown, { requestId: random.id(), isTls });
@@ -75,11 +76,4 @@ function viewerOf(principal: Principal, access: AdminAccess): InspectionViewer {
     mayShowPayloads: hasRole(principal.role, 'operator'),
     isStillGood: () => access.recheck(principal) !== null,
   };
-}
-
-function headersFrom({ headers }: IncomingMessage): Headers {
-  const pairs = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
-    value === undefined ? [] : [[name, Array.isArray(value) ? value.join(', ') : value]],
-  );
-  return new Headers(pairs);
 }

@@ -37,6 +37,7 @@ describe('the program', () => {
       'shard',
       ...['list', 'move', 'unpin'].map((name) => `shard ${name}`),
       'rebalance',
+      'inspect',
       'doctor',
       'nats-config',
       'config',
