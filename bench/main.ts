@@ -215,8 +215,13 @@ function report(runs: readonly RunFigures[]): void {
     return;
   }
   process.stdout.write(`${JSON.stringify(settings)}\n${JSON.stringify(environment)}\n`);
-  if (without.length > 0)
-    process.stdout.write(`without the console: ${round(bare)} pipelines a second; it costs ${cost.costPercent} %\n`);
+  if (without.length > 0) {
+    const engineMicros = round(median(without.map((run) => run.engineCpuMicros)));
+    process.stdout.write(
+      `without the console: ${round(bare)} pipelines a second, ${engineMicros} µs of the engine each\n`,
+    );
+    process.stdout.write(`the console costs ${cost.costPercent} % where all processes share these processors\n`);
+  }
   for (const name of names) {
     const sorted = runs.map((run) => round(run[name])).toSorted((left, right) => left - right);
     process.stdout.write(`${name.padEnd(22)} median ${String(medians[name]).padStart(9)}   (${sorted.join(', ')})\n`);

@@ -13,11 +13,10 @@ import type { EventHubLimits } from '../../src/admin/live/event-hub.ts';
 import type { Principal, Role } from '../../src/admin/principal.ts';
 import { EngineError } from '../../src/core/errors.ts';
 import type { Journal } from '../../src/ports/journal.ts';
-import { eventsOfEntry, type PipelineEvent } from '../../src/projections/cloud-event.ts';
+import type { PipelineEvent } from '../../src/projections/cloud-event.ts';
 import { comparePositions, type Position } from '../../src/projections/position.ts';
 import { MemoryLogger, VirtualClock } from '../../src/testing.ts';
 import { FakeClient, FakeIndex, MemoryAudit } from './admin-kit.ts';
-import type { ArrayJournal } from './array-journal.ts';
 
 export const liveNamespace = 'cabinet';
 
@@ -136,7 +135,7 @@ export class EventReader {
   }
 
   /** The message that begins it or takes it up again. */
-  message(filter?: object): LiveMessage {
+  message(filter?: Readonly<Record<string, unknown>>): LiveMessage {
     const { position } = this;
     this.subscription = beginSubscription(position);
     return {
@@ -170,11 +169,6 @@ export class EventReader {
       .filter(({ id }) => !this.gaps.some(({ from, to }) => isBetween(id, from, to)))
       .map(({ id }) => id);
   }
-}
-
-/** All events of the journal as it is. */
-export function logOf(journal: ArrayJournal): readonly PipelineEvent[] {
-  return journal.entries.flatMap((entry) => eventsOfEntry(entry, liveNamespace));
 }
 
 function isBetween(id: Position, from: Position, to: Position): boolean {

@@ -6,7 +6,7 @@ import type { LiveMessage } from './protocol.ts';
 const maximumIdLength = 64;
 
 const idField = text({ most: maximumIdLength, pattern: /^[A-Za-z0-9][A-Za-z0-9._:-]*$/ });
-const filterField = anyJson('the filter of the topic') as unknown as Schema<object>;
+const filterField = anyJson('the filter of the topic') as unknown as Schema<Readonly<Record<string, unknown>>>;
 
 const messages = variantsOf('type', {
   subscribe: {

@@ -55,7 +55,7 @@ export type LiveMessage =
       readonly type: 'subscribe';
       readonly id: string;
       readonly topic: string;
-      readonly filter?: object;
+      readonly filter?: LiveEventFilter | Readonly<Record<string, unknown>>;
       readonly resumeFrom?: string;
       readonly allowGap?: boolean;
     }

@@ -47,9 +47,9 @@ class Story {
   readonly links: ({ readonly socket: MemorySocket; readonly connection: LiveConnection } | null)[] = [];
   world: LiveWorld;
   #tasks = 0;
-  readonly #filter: object | undefined;
+  readonly #filter: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(filter: object | undefined) {
+  constructor(filter: Readonly<Record<string, unknown>> | undefined) {
     this.#filter = filter;
     this.world = this.#open();
     this.links = this.readers.map(() => null);
