@@ -64,6 +64,8 @@ export function TaskGrid(props: {
   useLayoutEffect(() => virtualizer['_didMount'](), [virtualizer]);
   useLayoutEffect(() => virtualizer['_willUpdate']());
 
+  useEffect(() => scroller.current?.scrollTo(0, 0), [order.sortBy, order.descending]);
+
   const items = virtualizer.getVirtualItems();
   const lastDrawn = items.at(-1)?.index ?? 0;
   useEffect(() => {

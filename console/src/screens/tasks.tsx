@@ -90,6 +90,8 @@ export function TasksScreen(): JSX.Element {
       {pages.error !== null && <ErrorBox error={pages.error} onRetry={pages.more} />}
       {tasks.length > 0 ? (
         <TaskGrid
+          // Another list, or the same from its beginning: from the top, or its old end would ask for more at once.
+          key={`${pages.round} ${text}`}
           tasks={tasks}
           total={total}
           order={order}
@@ -141,6 +143,8 @@ function usePages(
   readonly error: ApiError | null;
   readonly more: () => void;
   readonly restart: () => void;
+  /** Grows with each restart. */
+  readonly round: number;
 } {
   const [further, setFurther] = useState<{
     readonly key: string;
@@ -148,6 +152,7 @@ function usePages(
     readonly pages: readonly Page[];
   }>();
   const [error, setError] = useState<ApiError | null>(null);
+  const [round, setRound] = useState(0);
   const isLoading = useRef(false);
   const held = further?.key === key ? further : undefined;
   const load = async (signal: AbortSignal): Promise<Look> => {
@@ -179,7 +184,11 @@ function usePages(
     isHeld: held !== undefined,
     error,
     more,
-    restart: () => setFurther(undefined),
+    restart: () => {
+      setFurther(undefined);
+      setRound((before) => before + 1);
+    },
+    round,
   };
 }
 
