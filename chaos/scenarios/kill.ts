@@ -18,11 +18,6 @@ const load = { tasksPerSecond: 30, maximumInFlight: 600, deadlineMs: 30_000 } as
 const killIntervalMs = 2_000;
 /** A shortened run has too few takeovers for a median, and gets three times that. */
 const killBoundMs = 1_000;
-/**
- * As the default allows 5 crashes a minute and slot, whoever kills 20 processes in 40 s is told so by the end of everything. Here a
- * crash is forgotten after a short while, and with it the growth of the wait before a restart: the operator's hand is no crash loop.
- */
-const supervisor = { restartIntensity: 100, restartPeriodMs: 3_000 } as const;
 /** The engine's own bound, which the other scenarios raise: no innocent stage may come to it. */
 const config = { maxInterruptions: configDefaults.maxInterruptions };
 const patienceMs = 60_000;
@@ -55,7 +50,7 @@ async function killProcesses(
   options: ScenarioOptions,
   signal: AbortSignal,
 ): Promise<ScenarioResult> {
-  const running = await supervise(world, { baseId: 'n', nodes, supervisor });
+  const running = await supervise(world, { baseId: 'n', nodes });
   await world.start([], load);
   for (let round = 1; round <= options.rounds; round += 1) {
     signal.throwIfAborted();
@@ -85,7 +80,7 @@ async function freezeMachines(
   options: ScenarioOptions,
   signal: AbortSignal,
 ): Promise<ScenarioResult> {
-  const running = await Promise.all(machines.map((baseId) => supervise(world, { baseId, nodes: 1, supervisor })));
+  const running = await Promise.all(machines.map((baseId) => supervise(world, { baseId, nodes: 1 })));
   await world.start([], load);
   await untilBalanced(world);
   for (let round = 1; round <= Math.max(1, Math.floor(options.rounds / killsPerFreeze)); round += 1) {

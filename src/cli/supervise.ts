@@ -76,9 +76,9 @@ export async function supervise(
   });
 
   const { startSupervisor } = await import('../supervisor-process.ts');
-  const { processes = 1, hungAfterMs, restartIntensity, restartPeriodMs } = settings.supervisor;
+  const { processes = 1, hungAfterMs, ...bounds } = settings.supervisor;
   const { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat } = options;
-  const { limit } = (await import('../supervisor/process-state.ts')).processPolicyDefaults;
+  const { startLimit, crashLimit } = (await import('../supervisor/process-state.ts')).processPolicyDefaults;
   running = await startSupervisor({
     count: processes,
     baseId: settings.nodeId,
@@ -88,7 +88,14 @@ export async function supervise(
     policy: {
       graceMs: options.grace ?? settings.engine.drainGraceMs,
       ...(hungAfterMs === undefined ? {} : { hungAfterMs }),
-      limit: { intensity: restartIntensity ?? limit.intensity, periodMs: restartPeriodMs ?? limit.periodMs },
+      startLimit: {
+        intensity: bounds.startIntensity ?? startLimit.intensity,
+        periodMs: bounds.startPeriodMs ?? startLimit.periodMs,
+      },
+      crashLimit: {
+        intensity: bounds.crashIntensity ?? crashLimit.intensity,
+        periodMs: bounds.crashPeriodMs ?? crashLimit.periodMs,
+      },
     },
     flags: { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat },
     color,

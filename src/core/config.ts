@@ -102,7 +102,7 @@ export const configDefaults: EngineConfig = {
   breakerOpenMs: breakerDefaults.openMs,
   breakerMaxOpenMs: breakerDefaults.maxOpenMs,
   abortGraceMs: 5_000,
-  maxInterruptions: 3,
+  maxInterruptions: 5,
   suspectAfterInterruptions: 2,
   suspectProbationMs: 5_000,
   maxHandovers: 100,

@@ -57,13 +57,18 @@ function decideCrash(draft: ProcessDraft, slot: Slot, reason: string, isRollTry:
     draft.stop({ kind: 'failed', error: failure });
     return;
   }
-  const { limit, backoff } = draft.ctx.policy;
-  const { nowMs, random } = draft.ctx;
-  const decision = decideRestart({ limit, backoff, crashesMs: slot.crashesMs, nowMs, random });
+  const { nowMs, random, policy } = draft.ctx;
+  const wasReady = slot.readiness !== null;
+  const limit = wasReady ? policy.crashLimit : policy.startLimit;
+  const backoff = wasReady ? policy.crashBackoff : policy.startBackoff;
+  const earlierMs = wasReady ? slot.crashesMs : slot.failedStartsMs;
+  const decision = decideRestart({ limit, backoff, crashesMs: earlierMs, nowMs, random });
   if (decision.kind === 'giveUp') {
     const times = `${decision.crashesMs.length} times in ${limit.periodMs / 1_000} s`;
-    const error = new EngineError('RESTART_INTENSITY_EXCEEDED', `node ${nodeId} ended ${times}, last by ${reason}`, {
-      field: 'restartIntensity',
+    const when = wasReady ? '' : ' before it was ready';
+    const message = `node ${nodeId} ended ${times}${when}, last by ${reason}`;
+    const error = new EngineError('RESTART_INTENSITY_EXCEEDED', message, {
+      field: wasReady ? 'crashIntensity' : 'startIntensity',
       limit: String(limit.intensity),
       hint: failure === null ? 'the log tells what it did' : `${failure.code}: ${failure.message}`,
     });
@@ -72,7 +77,8 @@ function decideCrash(draft: ProcessDraft, slot: Slot, reason: string, isRollTry:
   }
   countRestart(draft, index, reason);
   const { crashesMs, delayMs, atMs } = decision;
-  draft.update(index, { crashesMs, phase: { kind: 'waiting', startAtMs: atMs } });
+  const noted = wasReady ? { crashesMs } : { failedStartsMs: crashesMs };
+  draft.update(index, { ...noted, phase: { kind: 'waiting', startAtMs: atMs } });
   draft.log('info', { node: nodeId, delayMs: Math.round(delayMs) }, 'a node process will be started again');
 }
 

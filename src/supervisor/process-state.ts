@@ -16,9 +16,15 @@ export interface ProcessPolicy {
   readonly graceMs: number;
   /** What a process gets on top of the grace to end, before it is killed. */
   readonly graceMarginMs: number;
-  /** Crashes of one node process before everything is given up. */
-  readonly limit: RestartIntensity;
-  readonly backoff: RestartBackoff;
+  /** Starts of one node that end before it is ready, before everything is given up: something is wrong with the set-up. */
+  readonly startLimit: RestartIntensity;
+  readonly startBackoff: RestartBackoff;
+  /**
+   * Crashes of one node that was ready, before everything is given up. Far more: a task that kills its process does so until it is
+   * quarantined, and must not take all others with it.
+   */
+  readonly crashLimit: RestartIntensity;
+  readonly crashBackoff: RestartBackoff;
 }
 
 /** The policy when nothing else is said; the grace is the engine's. */
@@ -27,8 +33,10 @@ export const processPolicyDefaults: Omit<ProcessPolicy, 'graceMs'> = {
   firstBeatMs: 30_000,
   rollReadyMs: 120_000,
   graceMarginMs: 5_000,
-  limit: { intensity: 5, periodMs: 60_000 },
-  backoff: restartBackoffDefaults,
+  startLimit: { intensity: 5, periodMs: 60_000 },
+  startBackoff: restartBackoffDefaults,
+  crashLimit: { intensity: 100, periodMs: 300_000 },
+  crashBackoff: { ...restartBackoffDefaults, maxDelayMs: 2_000 },
 };
 
 /** Time between two beats of a node process. */
@@ -74,6 +82,8 @@ export interface Slot {
   readonly readiness: NodeReadiness | null;
   /** What the process said why it ends. */
   readonly failure: ErrorReport | null;
+  /** Ends before it was ready, and after, within their periods. */
+  readonly failedStartsMs: readonly number[];
   readonly crashesMs: readonly number[];
   /** Restarts by reason since the supervisor's start. */
   readonly restarts: Readonly<Record<string, number>>;
@@ -123,6 +133,7 @@ export function newSupervisor(options: { readonly baseId: string; readonly count
     beat: null,
     readiness: null,
     failure: null,
+    failedStartsMs: [],
     crashesMs: [],
     restarts: {},
     lastExit: null,

@@ -10,7 +10,7 @@ it('I26, R-FAIL-1: a start is counted although the process dies after its commit
     calls += 1;
     return 'done';
   };
-  const world = new ShardWorld({ pipelines: [aPipeline({ stages: ['work'], run })] });
+  const world = new ShardWorld({ pipelines: [aPipeline({ stages: ['work'], run })], config: { maxInterruptions: 3 } });
   /** A process that dies when its n-th append is stored, and before it hears of it. */
   const mortal = async (lastAppend: number): Promise<{ readonly isDead: boolean }> => {
     const process = { isDead: false };

@@ -23,7 +23,7 @@ class MortalNode {
 
   constructor(poisons: Readonly<Record<string, number>>, config: Partial<EngineConfig> = {}) {
     this.#poisons = new Map(Object.entries(poisons));
-    this.world = new ShardWorld({ pipelines: this.pipelines, config });
+    this.world = new ShardWorld({ pipelines: this.pipelines, config: { maxInterruptions: 3, ...config } });
   }
 
   /** Starts the first process and hands it the poisons among the innocents. */

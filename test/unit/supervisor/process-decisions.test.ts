@@ -58,7 +58,7 @@ describe('a node process that crashes', () => {
       lastExit: { reason: 'SIGKILL' },
       restarts: { SIGKILL: 1 },
     });
-    expect(nextTickMs(story.state, story.nowMs)).toBe(story.nowMs + story.policy.backoff.initialDelayMs);
+    expect(nextTickMs(story.state, story.nowMs)).toBe(story.nowMs + story.policy.crashBackoff.initialDelayMs);
     story.pass(1_000, [0, 2]);
     expect(story.slot(1)).toMatchObject({ phase: { kind: 'starting' }, process: 2, incarnation: null });
     expect(story.done('start')).toHaveLength(4);
@@ -78,7 +78,7 @@ describe('a node process that crashes', () => {
   });
 
   it('waits longer after each crash, up to its limit: then RESTART_INTENSITY_EXCEEDED, and the others drain', () => {
-    const story = ProcessStory.running(2, { limit: { intensity: 3, periodMs: 60_000 } });
+    const story = ProcessStory.running(2, { crashLimit: { intensity: 3, periodMs: 60_000 } });
     const delays: number[] = [];
     for (let crash = 1; crash <= 3; crash += 1) {
       story.exit(0, 1);
@@ -97,14 +97,35 @@ describe('a node process that crashes', () => {
         error: expect.objectContaining({
           code: 'RESTART_INTENSITY_EXCEEDED',
           limit: '3',
-          field: 'restartIntensity',
+          field: 'crashIntensity',
         }) as object,
       },
     });
   });
 
+  it('is given up sooner when it ends before it is ready, whatever it did when it was', () => {
+    const story = ProcessStory.running(2, { startLimit: { intensity: 2, periodMs: 60_000 } });
+    for (let crash = 1; crash <= 10; crash += 1) {
+      story.exit(0, 1);
+      story.pass(3_000, [1]);
+      story.becomeReady(0);
+    }
+    story.exit(0, 1);
+    story.pass(3_000, [1]);
+    story.exit(0, 1);
+    story.pass(3_000, [1]);
+    story.exit(0, 1);
+    expect(story.phases()).toEqual(['waiting', 'ready']);
+    story.pass(3_000, [1]);
+    story.exit(0, 1);
+    expect(story.state.outcome).toMatchObject({
+      kind: 'failed',
+      error: { code: 'RESTART_INTENSITY_EXCEEDED', field: 'startIntensity' },
+    });
+  });
+
   it('begins anew with its delays when it ran well for a period', () => {
-    const story = ProcessStory.running(1, { limit: { intensity: 1, periodMs: 5_000 } });
+    const story = ProcessStory.running(1, { crashLimit: { intensity: 1, periodMs: 5_000 } });
     for (let crash = 1; crash <= 3; crash += 1) {
       story.exit(0, 1);
       story.pass(1_000);
