@@ -11,6 +11,7 @@ import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import { legalCommands } from '../pipeline/machine-step.ts';
 import { effectsBetween, type Effect } from './effects.ts';
 import { evolve } from './evolve.ts';
+import { isAsked } from './lookup-suspicion.ts';
 import type { ActorMessage } from './messages.ts';
 import { isSuspect, mayBeCleared } from './suspicion.ts';
 import { isFinished, positionOf, type TaskState } from './task-state.ts';
@@ -131,6 +132,8 @@ export function decide(state: TaskState | null, message: ActorMessage, ctx: Deci
     }
     case 'owner.changed': {
       const stage = state === null ? null : positionOf(state.machine.value).stage;
+      const parked = stage === null ? null : currentStage(state, stage, 'unknown');
+      if (stage !== null && parked !== null) return lookupLost(parked, stage, ctx);
       const current = stage === null ? null : currentStage(state, stage, 'running');
       if (stage === null || current === null) return straggler('no stage was running');
       const { attempt } = current.machine.control;
@@ -227,7 +230,7 @@ function move(
     return toReply === null ? straggler(evolution.reason) : rejected(notAllowed(state, evolution.reason, ctx));
   }
   const { stage } = positionOf(evolution.state.machine.value);
-  const hasLookup = stage !== null && definition.stage(stage).driver.lookup !== undefined;
+  const hasLookup = stage !== null && isAsked(evolution.state, definition.stage(stage), config);
   return {
     kind: 'moved',
     state: evolution.state,
@@ -267,6 +270,16 @@ function interrupted(state: TaskState, stage: StageName, ctx: DecideContext): In
     return { kind: 'deadLetter', reason: 'interruptedTooOften', failure };
   }
   return cutOff(stage, false, ctx);
+}
+
+/** The owner was lost while the driver was to be asked about the outcome: a lookup that kills its node is not asked without end. */
+function lookupLost(state: TaskState, stage: StageName, ctx: DecideContext): Decision {
+  const spec = ctx.definition.stage(stage);
+  if (!isAsked(state, spec, ctx.config)) return straggler('nobody is asked about the outcome');
+  const lookupLosses = (state.lookupLosses ?? 0) + 1;
+  const decision: HandoverDecision = { kind: isAsked({ lookupLosses }, spec, ctx.config) ? 'lookup' : 'park' };
+  const { attempt } = state.machine.control;
+  return outcome(state, { type: 'owner.changed', stage, attempt, epoch: ctx.epoch, decision }, ctx);
 }
 
 /** What follows an attempt that ended with its owner. `untouched`: it is certain that it had no effect outside. */

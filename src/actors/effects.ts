@@ -20,7 +20,7 @@ export type Effect =
  * The effects of going from one state to another. Derived, never stored: what a state needs from the outside is in the state,
  * so a new owner derives the same from `before` null. Pure.
  *
- * @param hasLookup - whether the current stage's driver can be asked about an unknown outcome
+ * @param hasLookup - whether the current stage's driver is asked about an unknown outcome
  */
 export function effectsBetween(before: TaskState | null, after: TaskState, hasLookup: boolean): Effect[] {
   const was = before === null ? null : positionOf(before.machine.value);
@@ -39,6 +39,8 @@ export function effectsBetween(before: TaskState | null, after: TaskState, hasLo
   }
   if (is.status === 'queued' && moved) effects.push({ type: 'slot.await', stage });
   if (is.status === 'backingOff' && dueAt !== null && moved) effects.push({ type: 'timer.set', dueAt });
-  if (is.status === 'unknown' && moved && hasLookup) effects.push({ type: 'lookup.start', stage, attempt });
+  const isAskedAgain = (after.lookupLosses ?? 0) > (before?.lookupLosses ?? 0);
+  if (is.status === 'unknown' && (moved || isAskedAgain) && hasLookup)
+    effects.push({ type: 'lookup.start', stage, attempt });
   return effects;
 }

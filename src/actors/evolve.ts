@@ -116,8 +116,10 @@ function fold(
     case 'task.redriven':
       changeCurrentStage(draft, (progress) => ({ ...progress, status: statusNow(draft), endedAt: null }));
       draft.endedAt = null;
+      delete draft.lookupLosses;
       break;
     case 'outcome.resolved':
+      delete draft.lookupLosses;
       resolve(draft, event, at);
       break;
     case 'stage.released':
@@ -130,6 +132,8 @@ function fold(
     case 'stage.cleared':
       break; // Only the control counts it.
     case 'owner.changed':
+      // Of a parked task only its lookup was cut off: no attempt.
+      if (statusOf(state) === 'unknown') draft.lookupLosses = (state?.lookupLosses ?? 0) + 1;
       interrupt(draft, event, at);
       break;
     case 'task.quarantined':
@@ -279,6 +283,10 @@ function endIfDead(draft: Draft, at: Millis): void {
 
 function startedAt(progress: StageProgress, at: Millis): StageProgress {
   return { ...progress, status: 'running', attempts: progress.attempts + 1, startedAt: progress.startedAt ?? at };
+}
+
+function statusOf(state: TaskState | null): string | null {
+  return state === null ? null : positionOf(state.machine.value).status;
 }
 
 /** The stage's word for where the task is now. */

@@ -68,5 +68,6 @@ export const snapshotShape = membersOf({
   submittedAt: instant,
   updatedAt: instant,
   endedAt: nullable(instant),
+  lookupLosses: optional(count),
   traceparent: optional(text),
 } satisfies Members<StoredSnapshot>);

@@ -47,6 +47,11 @@ export interface TaskState {
   readonly submittedAt: Millis;
   readonly updatedAt: Millis;
   readonly endedAt: Millis | null;
+  /**
+   * Losses of its owner in a row while the driver was to be asked what became of the interrupted attempt; an answer of any kind ends
+   * the row. Left out when there is none.
+   */
+  readonly lookupLosses?: number;
   /** The trace of whoever asked for it last, by its submit or a redrive: its stages are linked to that. */
   readonly traceparent?: string;
 }

@@ -37,8 +37,8 @@ const noticeIntervalMs = 50;
 const noticeTimeoutMs = 1;
 /** The life that was asked for answers before another one of the same name. */
 const otherLifeDelayMs = 50;
-/** A heartbeat that has no answer in this part of its time is not waited for alone: the node also asks itself. */
-const selfCheckAfter = 0.5;
+/** A heartbeat that has no answer in this part of its time is not waited for alone: the node also asks itself, in the rest of it. */
+const selfCheckAfter = 0.2;
 /** For so long after this node was cut off, a peer that is not served may only be slower to come back: it counts as silent. */
 const reconnectGraceMs = 5_000;
 
@@ -90,20 +90,21 @@ export class ClusterLink {
     // Within the time that the peer has: a bus that is back when that is over proves nothing of the time before.
     let reachesSelf: Promise<boolean> = Promise.resolve(false);
     const selfCheckMs = Math.ceil(timeoutMs * selfCheckAfter);
-    const half = clock.setTimer(selfCheckMs, () => {
+    const selfCheck = clock.setTimer(selfCheckMs, () => {
       reachesSelf = this.#reachesSelf(timeoutMs - selfCheckMs);
     });
     const outcome = await bus.request(nodeSubject(namespace, peer.nodeId), body, { timeoutMs });
-    half.cancel();
+    selfCheck.cancel();
     switch (outcome.kind) {
       case 'reply':
         return this.#isFrom(peer, outcome.body) ? 'answered' : 'refused';
       case 'no-responders':
         return clock.monotonicMs() - this.#cutOffMs < reconnectGraceMs ? 'timedOut' : 'refused';
       case 'timeout':
-        return (await reachesSelf) ? 'timedOut' : this.#cutOff();
+        return (await reachesSelf) ? 'timedOut' : 'cutOff';
       case 'disconnected':
-        return this.#cutOff();
+        this.#cutOffMs = clock.monotonicMs();
+        return 'cutOff';
       default:
         return unreachable(outcome);
     }
@@ -116,11 +117,6 @@ export class ClusterLink {
     const delayMs = Math.max(0, this.#noticedMs + noticeIntervalMs - clock.monotonicMs());
     if (delayMs === 0) this.#sendChanged();
     else this.#noticeTimer = clock.setTimer(delayMs, () => this.#sendChanged());
-  }
-
-  #cutOff(): Heartbeat {
-    this.#cutOffMs = this.#deps.clock.monotonicMs();
-    return 'cutOff';
   }
 
   /** Whether a request to this node's own subject comes round in time. */

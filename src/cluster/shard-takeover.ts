@@ -18,6 +18,8 @@ export interface TakenShard {
   readonly revision: number;
   /** The journal's last sequence for the shard. */
   readonly lastSequence: Sequence;
+  /** Whether its owner before was lost, or lost the shard: its lock was never given back. */
+  readonly isAfterLoss: boolean;
 }
 
 /** What came of trying to take a shard. */
@@ -75,7 +77,12 @@ export async function takeShard(
   if (outcome.kind === 'lost') return { kind: 'lost' };
   return {
     kind: 'taken',
-    taken: { epoch, revision: outcome.revision, lastSequence: last?.sequence ?? (0 as Sequence) },
+    taken: {
+      epoch,
+      revision: outcome.revision,
+      lastSequence: last?.sequence ?? (0 as Sequence),
+      isAfterLoss: lock.owner !== null,
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { Actor, type MailboxItem } from '../actors/actor.ts';
 import { failureOf } from '../actors/classify.ts';
 import { compareSubmit, decide, taskNotFound, type Decision } from '../actors/decide.ts';
 import { effectsBetween } from '../actors/effects.ts';
+import { isAsked, isSuspectLookup } from '../actors/lookup-suspicion.ts';
 import type { ActorMessage } from '../actors/messages.ts';
 import { decodeSnapshot, encodeSnapshot } from '../actors/snapshot-codec.ts';
 import type { StageRunnerDeps } from '../actors/stage-runner.ts';
@@ -10,7 +11,7 @@ import { viewOf } from '../actors/view-of.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { contentHash } from '../core/hash.ts';
-import type { Sequence, TaskId } from '../core/ids.ts';
+import type { Sequence, StageName, TaskId } from '../core/ids.ts';
 import type { QueryCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { noteCrash } from '../core/restart-intensity.ts';
@@ -121,16 +122,35 @@ export class ActorHost {
     this.#process(actor);
   }
 
-  /** Takes over a task that a recovery brought back, and issues what its state still needs. @returns whether a stage was running */
-  adopt(state: TaskState, sequence: Sequence): boolean {
+  /**
+   * Takes over a task that a recovery brought back, and issues what its state still needs.
+   *
+   * @param isAfterLoss - the owner before was lost, and may have been while it asked about an outcome
+   * @returns whether something of the task was cut off, which is to be recorded by an `owner.changed` now
+   */
+  adopt(state: TaskState, sequence: Sequence, isAfterLoss: boolean): boolean {
     const actor = new Actor(state.taskId, this.#deps.config.mailboxCapacity);
     actor.phase = 'ready';
     actor.state = state;
     actor.committed = state;
     this.#actors.set(state.taskId, actor);
     this.#liveCounts.moved(null, state);
-    if (positionOf(state.machine.value).status === 'running') return true;
+    const { status, stage } = positionOf(state.machine.value);
+    if (status === 'running') return true;
+    if (isAfterLoss && status === 'unknown' && stage !== null) return this.#adoptLookup(state, stage);
     this.#runEffects(null, state, this.#definitionOf(state), sequence);
+    return false;
+  }
+
+  /** A lookup that may have killed its node. One that is suspected of it is recorded and asked when its turn has come. */
+  #adoptLookup(state: TaskState, stage: StageName): boolean {
+    const { config, stages } = this.#deps;
+    const spec = this.#definitionOf(state).stage(stage);
+    if (!isAsked(state, spec, config)) return false;
+    const lookupLosses = (state.lookupLosses ?? 0) + 1;
+    if (!isSuspectLookup(lookupLosses, config) || !isAsked({ lookupLosses }, spec, config)) return true;
+    const { taskId } = state;
+    stages.awaitLookupTurn(taskId, () => this.deliverOutcome(taskId, { type: 'owner.changed' }));
     return false;
   }
 
@@ -432,7 +452,7 @@ export class ActorHost {
 
   #runEffects(before: TaskState | null, state: TaskState, definition: PipelineDefinition, sequence: Sequence): void {
     const { stage } = positionOf(state.machine.value);
-    const hasLookup = stage !== null && definition.stage(stage).driver.lookup !== undefined;
+    const hasLookup = stage !== null && isAsked(state, definition.stage(stage), this.#deps.config);
     for (const effect of effectsBetween(before, state, hasLookup))
       this.#deps.stages.run(effect, state, definition, sequence);
   }

@@ -131,11 +131,15 @@ export class Shard {
   /**
    * Takes the shard over: appends the claim, which fences every earlier owner, then rebuilds its tasks and lets them go on.
    *
-   * @param lastSequence - the shard's last sequence as its journal's leader has it
+   * @param before - what the owner before has left: the shard's last sequence as its journal's leader has it, and whether that owner was lost
    * @throws EngineError `OWNERSHIP_LOST` when a newer owner was faster, and what {@link recoverShard} throws
    */
-  static async open(deps: ShardDeps, owner: ShardOwner, lastSequence: Sequence): Promise<Shard> {
-    const shard = new Shard(deps, owner, lastSequence);
+  static async open(
+    deps: ShardDeps,
+    owner: ShardOwner,
+    before: { readonly lastSequence: Sequence; readonly isAfterLoss: boolean },
+  ): Promise<Shard> {
+    const shard = new Shard(deps, owner, before.lastSequence);
     const { epoch, node, incarnation } = owner;
     const startedMs = deps.clock.monotonicMs();
     try {
@@ -150,7 +154,7 @@ export class Shard {
         owner.shard,
         claim,
       );
-      shard.#resume(recovered, claim);
+      shard.#resume(recovered, claim, before.isAfterLoss);
       deps.metrics.recoverySeconds.observe((deps.clock.monotonicMs() - startedMs) / 1_000);
       return shard;
     } catch (error) {
@@ -261,7 +265,7 @@ export class Shard {
     });
   }
 
-  #resume(recovered: RecoveredShard, claim: Sequence): void {
+  #resume(recovered: RecoveredShard, claim: Sequence, isAfterLoss: boolean): void {
     const { owner } = this;
     const deps = this.#deps;
     this.#writeBehind = new WriteBehind(
@@ -287,7 +291,7 @@ export class Shard {
     const interrupted: TaskId[] = [];
     for (const state of recovered.live.values()) {
       this.#writeBehind.changed(state, claim);
-      if (this.#host.adopt(state, claim)) interrupted.push(state.taskId);
+      if (this.#host.adopt(state, claim, isAfterLoss)) interrupted.push(state.taskId);
     }
     for (const taskId of interrupted) this.#host.deliverOutcome(taskId, { type: 'owner.changed' });
     deps.metrics.recoveredTasks.add(recovered.live.size);

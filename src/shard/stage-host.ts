@@ -2,6 +2,7 @@ import type { ActorMessage } from '../actors/messages.ts';
 import type { Effect } from '../actors/effects.ts';
 import { runLookup } from '../actors/lookup-run.ts';
 import { StageRun, type StageJob, type StageRunnerDeps } from '../actors/stage-runner.ts';
+import { isSuspectLookup } from '../actors/lookup-suspicion.ts';
 import { probationOf } from '../actors/suspicion.ts';
 import type { TaskState } from '../actors/task-state.ts';
 import type { EngineConfig } from '../core/config.ts';
@@ -9,6 +10,7 @@ import { asError, assert, EngineError, unreachable } from '../core/errors.ts';
 import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
+import type { LookupTurn } from './lookup-line.ts';
 import type { Slot, SlotWaiter, StageSlots } from './stage-slots.ts';
 import { TimerHeap } from './timer-heap.ts';
 
@@ -36,6 +38,8 @@ export class StageHost {
   readonly #epoch: Epoch;
   readonly #runs = new Map<TaskId, StageRun>();
   readonly #lookups = new Map<TaskId, AbortController>();
+  /** Places in the line of suspect lookups, and the turn of the one that is asked. */
+  readonly #lookupTurns = new Map<TaskId, LookupTurn>();
   /** Committed starts that wait until the driver before them has stopped. */
   readonly #startsAfter = new Map<
     TaskId,
@@ -132,8 +136,22 @@ export class StageHost {
 
   /** The task's outcome is not unknown any more: its lookup, if one runs, asks no further. */
   endLookup(taskId: TaskId): void {
+    this.#endLookupTurn(taskId);
     this.#lookups.get(taskId)?.abort(new EngineError('CANCELED', `the outcome of task ${taskId} is known`));
     this.#lookups.delete(taskId);
+  }
+
+  /** Calls `onTurn` when no other lookup of this node is asked that may be what kills it; the turn ends with the lookup. */
+  awaitLookupTurn(taskId: TaskId, onTurn: () => void): void {
+    if (this.#draining) return; // The next owner asks.
+    this.#endLookupTurn(taskId);
+    this.#lookupTurns.set(taskId, this.#deps.slots.suspectLookups.enter(onTurn));
+  }
+
+  #endLookupTurn(taskId: TaskId): void {
+    const turn = this.#lookupTurns.get(taskId);
+    this.#lookupTurns.delete(taskId);
+    if (turn !== undefined) this.#deps.slots.suspectLookups.end(turn);
   }
 
   /** A checkpoint of the task's running stage is committed, or was dropped as a straggler. */
@@ -184,6 +202,7 @@ export class StageHost {
     for (const run of this.#runs.values()) run.abort(reason);
     for (const lookup of this.#lookups.values()) lookup.abort(reason);
     this.#lookups.clear();
+    for (const taskId of [...this.#lookupTurns.keys()]) this.#endLookupTurn(taskId);
   }
 
   #start(
@@ -269,8 +288,12 @@ export class StageHost {
     attempt: number,
     sequence: Sequence,
   ): void {
-    const { taskId } = state;
-    if (this.#draining) return; // The next owner asks.
+    const { taskId, lookupLosses = 0 } = state;
+    if (this.#draining) return this.#endLookupTurn(taskId); // The next owner asks.
+    if (isSuspectLookup(lookupLosses, this.#deps.config) && !this.#lookupTurns.has(taskId)) {
+      this.awaitLookupTurn(taskId, () => this.#lookUp(state, definition, stage, attempt, sequence));
+      return;
+    }
     const controller = new AbortController();
     this.#lookups.get(taskId)?.abort(new Error('asked again'));
     this.#lookups.set(taskId, controller);
@@ -281,7 +304,9 @@ export class StageHost {
         this.#deps.runner.logger.error({ taskId, stage, err: asError(thrown) }, 'a lookup crashed');
       })
       .finally(() => {
-        if (this.#lookups.get(taskId) === controller) this.#lookups.delete(taskId);
+        if (this.#lookups.get(taskId) !== controller) return;
+        this.#lookups.delete(taskId);
+        this.#endLookupTurn(taskId);
       });
   }
 

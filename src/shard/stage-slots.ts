@@ -3,6 +3,7 @@ import type { BreakerOutcome } from '../core/circuit-breaker.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { StageSpec } from '../pipeline/definition.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
+import { LookupLine } from './lookup-line.ts';
 import type { PortBreakers, PortPass } from './port-breakers.ts';
 
 /** What slots are counted and given out by. */
@@ -42,6 +43,8 @@ export interface SlotWaiter {
  * ends with its stage or after `suspectProbationMs`. So a stage that kills its node takes no other suspect along.
  */
 export class StageSlots {
+  /** Where lookups wait that may be what kills the node. They take no slot. */
+  readonly suspectLookups: LookupLine;
   readonly #deps: StageSlotsDeps;
   readonly #runningByKey = new Map<string, number>();
   readonly #waitingByKey = new Map<string, Set<SlotWaiter>>();
@@ -59,6 +62,7 @@ export class StageSlots {
 
   constructor(deps: StageSlotsDeps) {
     this.#deps = deps;
+    this.suspectLookups = new LookupLine(deps.clock);
   }
 
   get running(): number {

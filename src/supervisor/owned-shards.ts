@@ -259,7 +259,7 @@ export class OwnedShards {
         onLost: (id, error) => this.#lost(id, error),
       },
       { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: self.incarnation },
-      taken.lastSequence,
+      taken,
     );
     try {
       const service = await this.#deps.serve(shardId, (command, respond) => shard.deliver(command, respond));

@@ -310,6 +310,45 @@ describe('an interruption', () => {
   });
 });
 
+describe('a loss of the owner while the driver is asked about an outcome', () => {
+  it('R-IDEM-3, I32: is counted and asks again, until that was lost too often: then it is parked and asks no more', () => {
+    const task = aTask().running('announce');
+    const config = { maxInterruptions: 2 };
+    expect(task.send(a.ownerChange(), config).effects).toMatchObject([{ type: 'lookup.start' }]);
+    for (const lookupLosses of [1, 2]) {
+      const lost = task.send(a.ownerChange(), config);
+      expect(lost.record).toMatchObject({
+        to: 'announce.unknown',
+        event: { attempt: 1, decision: { kind: 'lookup' } },
+      });
+      expect(lost.effects).toMatchObject([{ type: 'lookup.start', stage: 'announce', attempt: 1 }]);
+      expect(task.known).toMatchObject({ lookupLosses, machine: { control: { attempt: 1, interruptions: 1 } } });
+    }
+    const parked = task.send(a.ownerChange(), config);
+    expect(parked.record).toMatchObject({ to: 'announce.unknown', event: { decision: { kind: 'park' } } });
+    expect(parked.effects).toEqual([]);
+    expect(task.decide(a.ownerChange(), config)).toEqual({
+      kind: 'straggler',
+      reason: 'nobody is asked about the outcome',
+    });
+  });
+
+  it('R-IDEM-3: is forgotten with an answer, also one that knows nothing, and with a redrive', () => {
+    for (const message of [a.lookup('announce', 'unknown'), a.redrive()]) {
+      const task = aTask().running('announce');
+      for (let time = 0; time < 3; time += 1) task.send(a.ownerChange());
+      expect(task.known.lookupLosses).toBe(2);
+      task.send(message);
+      expect(task.known).not.toHaveProperty('lookupLosses');
+    }
+  });
+
+  it('says nothing of a stage that was parked because its driver cannot be asked', () => {
+    const task = aTask().unknown('publish');
+    expect(task.decide(a.ownerChange()).kind).toBe('straggler');
+  });
+});
+
 describe('a release at a handover', () => {
   it.each([
     ['photos', false, 'rerun', 'photos.queued'],

@@ -87,7 +87,7 @@ describe('decide', () => {
         "lookup done: - - - - - - completed - - -",
         "lookup not done: - - - - - - queued - - -",
         "lookup unknown: - - - - - - unknown - - -",
-        "owner change: - - unknown unknown - - - - - -",
+        "owner change: - - unknown unknown - - unknown - - -",
         "quarantine: - deadLettered.announce deadLettered.announce deadLettered.announce deadLettered.announce deadLettered.announce deadLettered.announce - - -",
       ]
     `);

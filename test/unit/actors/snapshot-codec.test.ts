@@ -26,6 +26,12 @@ function changed(members: object): Uint8Array {
   return packr.pack({ ...stored, ...members });
 }
 
+function cutOffLookup(): TaskInTest {
+  const task = aTask().running('announce');
+  for (let time = 0; time < 2; time += 1) task.send(a.ownerChange());
+  return task;
+}
+
 function aRichTask(): TaskInTest {
   const task = aTask().running('photos', { attempt: 2 });
   task.send(a.checkpoint('photos', 2, 'photo-1', { url: 'ümlaut', list: [1, null, true] }));
@@ -41,6 +47,7 @@ describe('a snapshot', () => {
     ['backing off', () => aTask().backingOff('photos')],
     ['held', () => aTask().held('photos')],
     ['unknown', () => aTask().unknown('publish')],
+    ['unknown, and its lookup was cut off', () => cutOffLookup()],
     ['dead-lettered', () => aRichTask()],
     ['completed', () => aTask().completed()],
     ['canceled', () => aTask().canceled()],
