@@ -22,6 +22,7 @@ export const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
   OVERLOADED: 503,
   NO_OWNER: 503,
   UNAVAILABLE: 503,
+  PROCESS_CORRUPTED: 503,
   STORAGE_FULL: 507,
   DEADLINE_EXCEEDED: 504,
   CANCELED: 499,
