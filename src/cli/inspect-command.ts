@@ -7,6 +7,7 @@ import type { InspectionStart } from '../inspector/encode-inspection.ts';
 import { inspectionFormats, type InspectionFormat } from '../inspector/inspection-frame.ts';
 import { inspectionSpeeds, type InspectionSpeed } from '../inspector/inspection-request.ts';
 import type { InspectionGateway } from '../inspector/inspection-gateway.ts';
+import { pause } from '../inspector/pause.ts';
 import { type ConsoleAccess, withConsole } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { addClusterOptions, addExamples, type ClusterOptions, integerParser } from './options.ts';
@@ -121,16 +122,11 @@ async function untilLeft(
   gateway: InspectionGateway,
   { taskId, waits }: { readonly taskId: TaskId; readonly waits: boolean },
 ): Promise<void> {
-  let wasSeen = false;
   let emptyCount = 0;
   while (!context.interrupted.aborted) {
-    await new Promise<void>((resolve) => {
-      context.interrupted.addEventListener('abort', () => resolve(), { once: true });
-      context.clock.setTimer(endPollMs, resolve);
-    });
-    wasSeen ||= gateway.sessionCount > 0;
+    await pause(context.clock, endPollMs, context.interrupted);
     emptyCount = gateway.sessionCount > 0 ? 0 : emptyCount + 1;
-    if (waits || !wasSeen || emptyCount < emptyPolls) continue;
+    if (waits || gateway.servedCount === 0 || emptyCount < emptyPolls) continue;
     if (await hasEnded(client, taskId)) return;
   }
 }

@@ -32,6 +32,7 @@ export class InspectionGateway {
   readonly #taps: ShardTaps;
   readonly #sockets: WebSocketServer;
   readonly #sessions = new Map<InspectionSession, InspectionViewer>();
+  #servedCount = 0;
   #isClosed = false;
 
   constructor(deps: InspectionGatewayDeps) {
@@ -50,6 +51,11 @@ export class InspectionGateway {
   /** How many look now. */
   get sessionCount(): number {
     return this.#sessions.size;
+  }
+
+  /** How many have looked since the start. */
+  get servedCount(): number {
+    return this.#servedCount;
   }
 
   /** How many shards' journals are followed. */
@@ -79,6 +85,7 @@ export class InspectionGateway {
   async #run(socket: WebSocket, request: InspectionRequest, viewer: InspectionViewer): Promise<void> {
     const session = new InspectionSession({ ...this.#deps, taps: this.#taps, limits: this.#limits }, socket, viewer);
     this.#sessions.set(session, viewer);
+    this.#servedCount += 1;
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
     await session.run(request);
     await closed;
