@@ -202,7 +202,7 @@ export class StageHost {
     for (const run of this.#runs.values()) run.abort(reason);
     for (const lookup of this.#lookups.values()) lookup.abort(reason);
     this.#lookups.clear();
-    for (const taskId of [...this.#lookupTurns.keys()]) this.#endLookupTurn(taskId);
+    for (const taskId of this.#lookupTurns.keys()) this.#endLookupTurn(taskId);
   }
 
   #start(

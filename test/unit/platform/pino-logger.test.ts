@@ -31,6 +31,22 @@ describe('PinoLogger', () => {
     expect(err.stack).toContain('pino-logger.test.ts');
   });
 
+  it('writes lines with fields outside of any span, and no line has those of another', () => {
+    const { logger, text } = capture({ fields: { node: 'n-1' } });
+    logger.info({ shard: 3, epoch: 7 }, 'first');
+    logger.child({ task: 't-1' }).warn({ stage: 'parse' }, 'second');
+    logger.info({}, 'third');
+    const [first, second, third] = text()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(first).toMatchObject({ node: 'n-1', shard: 3, epoch: 7, msg: 'first' });
+    expect(second).toMatchObject({ node: 'n-1', task: 't-1', stage: 'parse', msg: 'second' });
+    for (const line of [second, third]) expect(line).not.toHaveProperty('shard');
+    expect(third).not.toHaveProperty('task');
+    for (const line of [first, second, third]) expect(line).not.toHaveProperty('traceId');
+  });
+
   it('writes one line a call whatever is in it, so that no line can be forged', () => {
     const { logger, text } = capture();
     logger.info({ task: 'x"}\n{"level":50,"msg":"forged"}' }, 'one\ntwo');
