@@ -165,7 +165,11 @@ export class TaskDatabase {
     const conditions = this.#conditionsOf(filter, facets);
     if (conditions === null) return [];
     const plan = planSegment(segment, conditions, facets);
-    if (plan.kind === 'one') return this.#all(plan.statement).map(([id]) => id as TaskId);
+    if (plan.kind !== 'merge') {
+      const found = this.#all(plan.statement);
+      const isEnough = plan.kind === 'one' || found.length >= segment.wanted;
+      return (isEnough ? found : this.#all(plan.otherwise)).map(([id]) => id as TaskId);
+    }
     const direction = segment.descending ? -1 : 1;
     return plan.statements
       .flatMap((statement) => this.#all(statement) as [TaskId, number][])

@@ -31,7 +31,7 @@ const idText = /^[A-Za-z0-9_-]*$/;
 /** Behind every character of an id. */
 const behindIds = '\u007f';
 /** Above this a range is held to be wide; it bounds the time that counting takes. */
-const maximumCountedRange = 20_000;
+const maximumCountedRange = 200_000;
 /** Facets that may be read side by side, each in its order. */
 const maximumMergedFacets = 64;
 
@@ -133,41 +133,65 @@ export function segmentsOf(query: TaskListQuery, cursor: TaskCursor | null): rea
   ];
 }
 
-/** How to find a segment's ids: one statement, or one a facet whose answers are merged by `updatedAt`. */
+/**
+ * How to find a segment's ids.
+ *
+ * - `one`: by a statement
+ * - `tried`: by one that gives up after so many tasks; if it found too few, by the other one
+ * - `merge`: by a statement a facet, whose answers are merged by `updatedAt`
+ */
 export type SegmentPlan =
   | { readonly kind: 'one'; readonly statement: SqlPiece }
+  | { readonly kind: 'tried'; readonly statement: SqlPiece; readonly otherwise: SqlPiece }
   | { readonly kind: 'merge'; readonly statements: readonly SqlPiece[] };
 
 /**
  * The cheapest way to a segment's ids.
  *
  * Walking the sort's index reads the more the fewer tasks match; gathering what one condition leaves and sorting it reads the more
- * the more match. As the facets' counts are exact, the better of the two reads some ten thousand tasks of a million at most,
- * unless the match lies at the far end of the order.
+ * the more match. As the facets' counts are exact, the better of the two reads some ten thousand tasks of a million at most. A walk
+ * is only estimated, though: the matches may all lie at the far end of the order. So it gives up after some times the estimate.
  */
 export function planSegment(segment: Segment, filter: FilterConditions, facets: FacetSelection): SegmentPlan {
   const walked: FilterColumn | TaskSortField = segment.hasValue ? segment.sortBy : 'taskId';
-  const ways: { readonly column: FilterColumn | TaskSortField; readonly cost: number }[] = [
-    { column: walked, cost: walkCost(segment, walked, filter) },
-  ];
-  for (const condition of filter.conditions) {
-    if (condition.column === walked || condition.count === null) continue;
-    const each = condition.column === 'taskId' ? cost.table : cost.lookup;
-    ways.push({ column: condition.column, cost: condition.count * each });
-  }
-  const cheapest = ways.reduce((best, way) => (way.cost < best.cost ? way : best));
+  const walk = walkOf(segment, walked, filter);
+  const gathered = filter.conditions
+    .filter(({ column }) => column !== walked)
+    .flatMap(({ column, count }) =>
+      count === null ? [] : [{ column, cost: count * (column === 'taskId' ? cost.table : cost.lookup) }],
+    )
+    .toSorted((a, b) => a.cost - b.cost)[0];
   const isMergeable =
     walked === 'updatedAt' &&
+    !facets.isAll &&
     facets.facets.length <= maximumMergedFacets &&
     filter.conditions.every(({ column }) => column === 'facet' || column === 'updatedAt');
   const mergeCost = facets.facets.length * segment.wanted * cost.indexOnly;
-  if (isMergeable && !facets.isAll && mergeCost < cheapest.cost) {
+  if (isMergeable && mergeCost < Math.min(walk.cost * walkDoubt, gathered?.cost ?? Infinity)) {
     return { kind: 'merge', statements: facets.facets.map(({ id }) => mergedStatement(segment, filter, id)) };
   }
-  return { kind: 'one', statement: statementOf(segment, filter.conditions, cheapest.column) };
+  const walking = statementOf(segment, filter.conditions, walked);
+  if (gathered === undefined) return { kind: 'one', statement: walking };
+  const gathering = statementOf(segment, filter.conditions, gathered.column);
+  if (gathered.cost <= walk.cost) return { kind: 'one', statement: gathering };
+  const limit = Math.ceil(Math.max(leastTried, walk.visited * walkDoubt));
+  if (limit >= walk.walkable) return { kind: 'one', statement: walking };
+  return { kind: 'tried', statement: triedStatement(segment, filter.conditions, walked, limit), otherwise: gathering };
 }
 
-function walkCost(segment: Segment, walked: FilterColumn | TaskSortField, filter: FilterConditions): number {
+/** How many times more than estimated a walk may visit. */
+const walkDoubt = 6;
+/** Tasks that a walk may visit in any case. */
+const leastTried = 2_000;
+
+interface Walk {
+  readonly cost: number;
+  readonly visited: number;
+  /** Tasks that it can visit at most. */
+  readonly walkable: number;
+}
+
+function walkOf(segment: Segment, walked: FilterColumn | TaskSortField, filter: FilterConditions): Walk {
   const { conditions, taskCount } = filter;
   const within = conditions.filter(({ column }) => column === walked);
   const beside = conditions.filter(({ column }) => column !== walked);
@@ -176,7 +200,7 @@ function walkCost(segment: Segment, walked: FilterColumn | TaskSortField, filter
   const visited = Math.min(walkable, segment.wanted / Math.max(share, 1 / taskCount));
   const isCovered = walked === 'updatedAt' && beside.every(({ column }) => column === 'facet');
   const each = isCovered || beside.length === 0 ? cost.indexOnly : walked === 'taskId' ? cost.table : cost.lookup;
-  return visited * each;
+  return { cost: visited * each, visited, walkable };
 }
 
 function mergedStatement(segment: Segment, filter: FilterConditions, facetId: number): SqlPiece {
@@ -185,12 +209,31 @@ function mergedStatement(segment: Segment, filter: FilterConditions, facetId: nu
   return statementOf(segment, conditions, 'facet', ['facet', 'updatedAt']);
 }
 
+/** A walk that looks at so many tasks and no more. Its inner part is in order, and the outer one keeps that order. */
+function triedStatement(
+  segment: Segment,
+  conditions: readonly Condition[],
+  walked: FilterColumn | TaskSortField,
+  limit: number,
+): SqlPiece {
+  const used = conditions.filter(({ column }) => column === walked);
+  const checked = conditions.filter(({ column }) => column !== walked).map((condition) => render(condition, false));
+  const inner = statementOf({ ...segment, wanted: limit }, used, walked, [walked], [...filterColumns]);
+  return {
+    sql: `SELECT taskId, ${sortColumnOf(segment)} FROM (${inner.sql}) ${whereOf(checked)} LIMIT ${segment.wanted}`,
+    parameters: [...inner.parameters, ...checked.flatMap(({ parameters }) => parameters)],
+  };
+}
+
+const filterColumns: readonly FilterColumn[] = ['facet', 'taskId', 'updatedAt', 'submittedAt'];
+
 /** @param driving - the column whose index finds the tasks */
 function statementOf(
   segment: Segment,
   conditions: readonly Condition[],
   driving: FilterColumn | TaskSortField,
   usable: readonly string[] = [driving],
+  extraColumns: readonly string[] = [],
 ): SqlPiece {
   const { sortBy, descending, hasValue, after, wanted } = segment;
   const pieces = conditions.map((condition) => render(condition, !usable.includes(condition.column)));
@@ -208,11 +251,15 @@ function statementOf(
   }
   const direction = descending ? 'DESC' : 'ASC';
   const order = keys.map((key) => `${key} ${direction}`).join(', ');
-  const sort = isById ? 'NULL' : sortBy;
+  const columns = [...new Set(['taskId', sortColumnOf(segment), ...extraColumns])].join(', ');
   return {
-    sql: `SELECT taskId, ${sort} FROM task ${indexOf[driving]} ${whereOf(pieces)} ORDER BY ${order} LIMIT ${wanted}`,
+    sql: `SELECT ${columns} FROM task ${indexOf[driving]} ${whereOf(pieces)} ORDER BY ${order} LIMIT ${wanted}`,
     parameters: pieces.flatMap(({ parameters }) => parameters),
   };
+}
+
+function sortColumnOf({ sortBy, hasValue }: Segment): string {
+  return sortBy === 'taskId' || !hasValue ? 'NULL' : sortBy;
 }
 
 /** Counts what a filter leaves, facet by facet. */
