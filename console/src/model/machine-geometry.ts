@@ -58,7 +58,7 @@ const stateGap = 4;
 const stageHeight = titleHeight + 3 * (stateHeight + stateGap) + 6;
 const arcSpace = 34;
 const rowGap = 40;
-const endWidth = 92;
+const endWidth = 104;
 const endHeight = 24;
 /** Stages beyond this number are drawn without their states: what happens inside is told beside the picture. */
 const mostDetailed = 40;

@@ -19,15 +19,21 @@ interface Look {
   readonly counts: ReadonlyMap<string, number>;
   readonly endedLastMinute: number;
   readonly diedLastMinute: number;
+  /** Of the last {@link windowMs}. */
+  readonly endedLately: number;
+  readonly diedLately: number;
   /** Tasks that completed last, the newest first. */
   readonly completed: readonly IndexedTask[];
   readonly died: readonly IndexedTask[];
 }
 
 const everyMs = 2_000;
+/** What a point of a chart tells of. */
+const windowMs = 10_000;
 const bucketMs = 15_000;
 const bucketCount = 40;
 const sampleSize = 500;
+const deadSampleSize = 100;
 const maximumSamples = 300;
 const maximumChanges = 50;
 
@@ -35,10 +41,13 @@ async function look(signal: AbortSignal): Promise<Look> {
   const at = Date.now();
   const newest = { sortBy: 'endedAt', descending: true } as const;
   const lastMinute = { updatedFrom: at - 60_000 };
-  const [groups, ended, died, completed, dead] = await Promise.all([
+  const lately = { updatedFrom: at - windowMs };
+  const [groups, ended, died, endedLately, diedLately, completed, dead] = await Promise.all([
     get<{ readonly groups: readonly TaskGroup[] }>('/api/tasks/groups', { by: 'status' }, signal),
     get<{ readonly count: number }>('/api/tasks/count', { statuses: ['completed'], ...lastMinute }, signal),
     get<{ readonly count: number }>('/api/tasks/count', { statuses: ['deadLettered'], ...lastMinute }, signal),
+    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['completed'], ...lately }, signal),
+    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['deadLettered'], ...lately }, signal),
     get<{ readonly tasks: readonly IndexedTask[] }>(
       '/api/tasks',
       { statuses: ['completed'], ...newest, limit: sampleSize },
@@ -46,7 +55,7 @@ async function look(signal: AbortSignal): Promise<Look> {
     ),
     get<{ readonly tasks: readonly IndexedTask[] }>(
       '/api/tasks',
-      { statuses: ['deadLettered'], ...newest, limit: 100 },
+      { statuses: ['deadLettered'], ...newest, limit: deadSampleSize },
       signal,
     ),
   ]);
@@ -55,6 +64,8 @@ async function look(signal: AbortSignal): Promise<Look> {
     counts: new Map(groups.groups.map(({ key, count }) => [String(key), count])),
     endedLastMinute: ended.count,
     diedLastMinute: died.count,
+    endedLately: endedLately.count,
+    diedLately: diedLately.count,
     completed: completed.tasks,
     died: dead.tasks,
   };
@@ -160,15 +171,13 @@ function Tile(props: {
 }
 
 function Charts({ now, samples }: { readonly now: Look; readonly samples: readonly Sample[] }): JSX.Element {
-  const buckets = endedBuckets(now.completed, {
-    now: now.at,
-    bucketMs,
-    count: bucketCount,
-    isCutOff: now.completed.length >= sampleSize,
-  });
-  const died = endedBuckets(now.died, { now: now.at, bucketMs, count: bucketCount, isCutOff: now.died.length >= 100 });
-  const diedAt = new Map(died.map((bucket) => [bucket.at, bucket.endedPerSecond]));
-  const times = buckets.map(({ at }) => at);
+  const first = samples[0]?.at ?? now.at;
+  // What was before the page opened is told by the tasks that ended last, as far back as they reach.
+  const before = (tasks: readonly IndexedTask[], most: number): ReturnType<typeof endedBuckets> =>
+    endedBuckets(tasks, { now: first, bucketMs, count: bucketCount, isCutOff: tasks.length >= most }).slice(0, -1);
+  const buckets = before(now.completed, sampleSize);
+  const diedAt = new Map(before(now.died, deadSampleSize).map((bucket) => [bucket.at, bucket.endedPerSecond]));
+  const times = [...buckets.map(({ at }) => at), ...samples.map(({ at }) => at)];
   return (
     <div class="charts">
       <Chart
@@ -176,8 +185,20 @@ function Charts({ now, samples }: { readonly now: Look; readonly samples: readon
         times={times}
         show={showRate}
         lines={[
-          { label: 'completed', color: '--good', values: buckets.map(({ endedPerSecond }) => endedPerSecond) },
-          { label: 'given up', color: '--bad', isDashed: true, values: times.map((at) => diedAt.get(at) ?? null) },
+          {
+            label: 'completed',
+            color: '--good',
+            values: [...buckets, ...samples].map(({ endedPerSecond }) => endedPerSecond),
+          },
+          {
+            label: 'given up',
+            color: '--bad',
+            isDashed: true,
+            values: [
+              ...buckets.map(({ at }) => diedAt.get(at) ?? null),
+              ...samples.map(({ diedPerSecond }) => diedPerSecond),
+            ],
+          },
         ]}
       />
       <Chart
@@ -185,8 +206,8 @@ function Charts({ now, samples }: { readonly now: Look; readonly samples: readon
         times={times}
         show={showDuration}
         lines={[
-          { label: 'p50', color: '--accent', values: buckets.map(({ p50Ms }) => p50Ms) },
-          { label: 'p95', color: '--warn', isDashed: true, values: buckets.map(({ p95Ms }) => p95Ms) },
+          { label: 'p50', color: '--accent', values: [...buckets, ...samples].map(({ p50Ms }) => p50Ms) },
+          { label: 'p95', color: '--warn', isDashed: true, values: [...buckets, ...samples].map(({ p95Ms }) => p95Ms) },
         ]}
       />
       <Chart
@@ -275,19 +296,34 @@ function Changes({ changes }: { readonly changes: readonly ClusterChange[] }): J
   );
 }
 
+/** What one look adds to the charts. */
 interface Sample {
   readonly at: number;
   readonly running: number;
   readonly waiting: number;
+  readonly endedPerSecond: number;
+  readonly diedPerSecond: number;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+}
+
+function sampleOf({ at, counts, endedLately, diedLately, completed }: Look): Sample {
+  const latencies = latenciesOf(completed.filter(({ endedAt }) => (endedAt ?? 0) >= at - windowMs));
+  return {
+    at,
+    running: counts.get('running') ?? 0,
+    waiting: (counts.get('queued') ?? 0) + (counts.get('backingOff') ?? 0),
+    endedPerSecond: (1_000 * endedLately) / windowMs,
+    diedPerSecond: (1_000 * diedLately) / windowMs,
+    p50Ms: rankOf(latencies, 0.5),
+    p95Ms: rankOf(latencies, 0.95),
+  };
 }
 
 function useSamples(data: Look | null): readonly Sample[] {
   const samples = useRef<readonly Sample[]>([]);
-  const last = samples.current.at(-1);
-  if (data !== null && last?.at !== data.at) {
-    const { at, counts } = data;
-    const waiting = (counts.get('queued') ?? 0) + (counts.get('backingOff') ?? 0);
-    samples.current = [...samples.current, { at, running: counts.get('running') ?? 0, waiting }].slice(-maximumSamples);
+  if (data !== null && samples.current.at(-1)?.at !== data.at) {
+    samples.current = [...samples.current, sampleOf(data)].slice(-maximumSamples);
   }
   return samples.current;
 }
