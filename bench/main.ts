@@ -1,5 +1,5 @@
 import { fork, type ChildProcess } from 'node:child_process';
-import { appendFileSync, cpSync, mkdirSync } from 'node:fs';
+import { appendFileSync, mkdirSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -8,11 +8,12 @@ import type { ClientFigures } from './client-process.ts';
 import { usageOf } from './process-usage.ts';
 import type { WatchFigures } from './watch-process.ts';
 
-const usage = `npm run bench -- [throughput|latency|console] [--sync=default|always] [--shards N] [--tasks N] [--in-flight N] [--runs N] [--json] [--profile]
+const usage = `npm run bench -- [throughput|latency|console|inspector] [--sync=default|always] [--shards N] [--tasks N] [--in-flight N] [--runs N] [--json] [--profile]
 
   throughput  completed pipelines per second with 512 tasks in flight (default)
   latency     one task in flight, from submit to result
   console     throughput without and with a console that 50 clients look at, in turn: what it costs the engine, itself and them
+  inspector   throughput without and with inspections of as many tasks, over all shards
   --clients N how many look at it
   --profile   writes V8 processor profiles of engine and client to bench/results
 `;
@@ -52,7 +53,7 @@ const { values, positionals } = parseArgs({
 });
 const kind = positionals[0] ?? 'throughput';
 const sync = values.sync === 'always' ? 'always' : 'default';
-if (values.help || (kind !== 'throughput' && kind !== 'latency' && kind !== 'console')) {
+if (values.help || !['throughput', 'latency', 'console', 'inspector'].includes(kind)) {
   process.stderr.write(usage);
   process.exit(values.help ? 0 : 2);
 }
@@ -68,23 +69,24 @@ for (let run = 0; run < Number(values.runs); run += 1) {
   const server = await startBenchServer(sync);
   version = server.version;
   try {
-    if (kind === 'console') without.push(await measure(server, `bare${run}`, false));
-    results.push(await measure(server, `bench${run}`, kind === 'console'));
+    const isWatched = kind === 'console' || kind === 'inspector';
+    if (isWatched) without.push(await measure(server, `bare${run}`, false));
+    results.push(await measure(server, `bench${run}`, isWatched));
   } finally {
     await server.stop();
   }
 }
 report(results);
 
-async function measure(server: BenchServer, namespace: string, hasConsole: boolean): Promise<RunFigures> {
+async function measure(server: BenchServer, namespace: string, isWatched: boolean): Promise<RunFigures> {
   const engine = start('engine-process.js', [server.url, namespace, values.shards]);
   await messageOf(engine);
-  const watched = hasConsole ? await startConsole(server.url, namespace) : null;
+  const watched = isWatched ? await startWatching(server.url, namespace) : null;
   const client = start('client-process.js', [server.url, namespace, tasks, inFlight, warmUp]);
   try {
     await messageOf(client);
     const pids = { engine: engine.pid ?? 0, server: server.pid, client: client.pid ?? 0 };
-    const consolePids = { console: watched?.console.pid ?? 0, watcher: watched?.watcher.pid ?? 0 };
+    const consolePids = { console: watched?.console.pid ?? 0, watcher: watched?.watcher?.pid ?? 0 };
     const toldBefore = await watched?.told();
     const before = { ...usages(pids), ...consoleUsages(consolePids) };
     client.send('go');
@@ -115,15 +117,24 @@ async function measure(server: BenchServer, namespace: string, hasConsole: boole
 /** A console and its clients. */
 interface WatchedConsole {
   readonly console: ChildProcess;
-  readonly watcher: ChildProcess;
+  /** Null where the one process both reads and looks. */
+  readonly watcher: ChildProcess | null;
   told(): Promise<WatchFigures>;
   stop(): Promise<void>;
 }
 
+function startWatching(url: string, namespace: string): Promise<WatchedConsole> {
+  return kind === 'inspector' ? startInspector(url, namespace) : startConsole(url, namespace);
+}
+
+async function startInspector(url: string, namespace: string): Promise<WatchedConsole> {
+  const reader = start('inspect-process.js', [url, namespace, values.clients]);
+  await messageOf(reader);
+  const told = async (): Promise<WatchFigures> => ({ events: 0, bytes: 0, closes: [] });
+  return { console: reader, watcher: null, told, stop: () => stop(reader) };
+}
+
 async function startConsole(url: string, namespace: string): Promise<WatchedConsole> {
-  // The compiler leaves out what is no TypeScript.
-  const bridge = 'src/inspector/bridge/';
-  cpSync(new URL(`../../../${bridge}`, import.meta.url), new URL(`../${bridge}`, import.meta.url), { recursive: true });
   const served = start('console-process.js', [url, namespace]);
   const { port, token } = (await messageOf(served)) as { readonly port: number; readonly token: string };
   const watcher = start('watch-process.js', [String(port), token, values.clients]);
@@ -218,9 +229,9 @@ function report(runs: readonly RunFigures[]): void {
   if (without.length > 0) {
     const engineMicros = round(median(without.map((run) => run.engineCpuMicros)));
     process.stdout.write(
-      `without the console: ${round(bare)} pipelines a second, ${engineMicros} µs of the engine each\n`,
+      `without the ${kind}: ${round(bare)} pipelines a second, ${engineMicros} µs of the engine each\n`,
     );
-    process.stdout.write(`the console costs ${cost.costPercent} % where all processes share these processors\n`);
+    process.stdout.write(`the ${kind} costs ${cost.costPercent} % where all processes share these processors\n`);
   }
   for (const name of names) {
     const sorted = runs.map((run) => round(run[name])).toSorted((left, right) => left - right);

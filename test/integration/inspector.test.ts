@@ -251,7 +251,7 @@ function stateOf(snapshot: unknown): string {
   const value = (snapshot as { readonly value?: unknown } | undefined)?.value;
   return typeof value === 'string'
     ? value
-    : Object.entries((value ?? {}) as object)
+    : Object.entries(value ?? {})
         .flat()
         .join('.');
 }

@@ -19,21 +19,28 @@ const isOff =
  * @throws EngineError `CONFIG_INVALID` for a URL that no browser should be sent to
  */
 export async function withBridge(page: PageFiles, hostedViewerUrl: string | undefined): Promise<PageFiles> {
-  const viewer = hostedViewerUrl === undefined ? null : parseViewerUrl(hostedViewerUrl);
-  const script = await readFile(new URL('bridge.js', folder), 'utf8');
-  const style = await readFile(new URL('bridge.css', folder), 'utf8');
+  const bridge = hostedViewerUrl === undefined ? null : await readBridge(parseViewerUrl(hostedViewerUrl));
   return {
     answer: (request, path, headers) => {
       const taskId = pagePattern.exec(path)?.[1];
       const isOwn = taskId !== undefined || path === scriptPath || path === stylePath;
       if (!isOwn || (request.method !== 'GET' && request.method !== 'HEAD')) return page.answer(request, path, headers);
-      if (viewer === null) return text(isOff, 'text/plain', headers, 404);
-      if (path === scriptPath) return text(script, 'text/javascript', headers);
-      if (path === stylePath) return text(style, 'text/css', headers);
-      headers.set('content-security-policy', policyFor(viewer));
-      return text(htmlOf(taskId ?? '', viewer), 'text/html', headers);
+      if (bridge === null) return text(isOff, 'text/plain', headers, 404);
+      if (path === scriptPath) return text(bridge.script, 'text/javascript', headers);
+      if (path === stylePath) return text(bridge.style, 'text/css', headers);
+      headers.set('content-security-policy', policyFor(bridge.viewer));
+      return text(htmlOf(taskId ?? '', bridge.viewer), 'text/html', headers);
     },
   };
+}
+
+async function readBridge(
+  viewer: URL,
+): Promise<{ readonly viewer: URL; readonly script: string; readonly style: string }> {
+  const [script, style] = await Promise.all(
+    ['bridge.js', 'bridge.css'].map((name) => readFile(new URL(name, folder), 'utf8')),
+  );
+  return { viewer, script: script ?? '', style: style ?? '' };
 }
 
 /** @throws EngineError `CONFIG_INVALID` */

@@ -57,6 +57,8 @@ describe('a configuration', () => {
       { pipelines: [demo], supervisor: { hungAfterMs: '9' } },
       'supervisor.hungAfterMs must be a whole number from 3000',
     ],
+    [{ pipelines: [demo], inspector: { url: 'x' } }, 'inspector.url is not a setting'],
+    [{ pipelines: [demo], inspector: { hostedViewerUrl: 7 } }, 'inspector.hostedViewerUrl must be text'],
     [{ pipelines: [demo], nodeId: '' }, 'nodeId must be text'],
   ])('CONFIG_INVALID: %#', (value, says) => {
     expect(() => checkConfig(value, 'cabinet.config.mjs')).toThrow(
