@@ -8,8 +8,8 @@ export type { ClusterNodeRow, ClusterStatus } from '../../../src/client/cluster-
 export type { ShardRow } from '../../../src/cluster/rebalance-report.ts';
 export type { ErrorReport } from '../../../src/core/errors.ts';
 export type { JsonValue } from '../../../src/core/json.ts';
-export type { TaskEvent, TaskRecord } from '../../../src/core/records.ts';
-export type { StageView, TaskCommandName, TaskStatus, TaskView } from '../../../src/core/task-view.ts';
+export type { TaskEvent } from '../../../src/core/records.ts';
+export type { TaskCommandName, TaskStatus, TaskView } from '../../../src/core/task-view.ts';
 export type { IndexedTask, TaskFilter, TaskGroup, TaskSortField } from '../../../src/ports/task-index.ts';
 export type { TaskExplanation } from '../../../src/projections/explain-task.ts';
 export type { HistoryRecord } from '../../../src/projections/task-history.ts';

@@ -164,7 +164,7 @@ function options(
 
 /** A line of few values is told by its points too: one between two gaps has no line. */
 function isSparse(values: ArrayLike<number | null | undefined> | undefined): boolean {
-  return Array.from(values ?? []).filter((value) => value !== null && value !== undefined).length <= 60;
+  return Array.from(values ?? []).filter((value) => value !== null && value !== undefined).length <= 30;
 }
 
 /** A canvas knows no custom properties and no `light-dark()`: the color as the browser computes it for an element. */

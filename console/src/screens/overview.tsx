@@ -175,7 +175,10 @@ function Charts({ now, samples }: { readonly now: Look; readonly samples: readon
   // What was before the page opened is told by the tasks that ended last, as far back as they reach.
   const before = (tasks: readonly IndexedTask[], most: number): ReturnType<typeof endedBuckets> =>
     endedBuckets(tasks, { now: first, bucketMs, count: bucketCount, isCutOff: tasks.length >= most }).slice(0, -1);
-  const buckets = before(now.completed, sampleSize);
+  const known = before(now.completed, sampleSize);
+  // An axis that is mostly empty shows little of what there is.
+  const start = known.findIndex(({ endedPerSecond }) => endedPerSecond > 0);
+  const buckets = start === -1 ? [] : known.slice(Math.max(0, start - 1));
   const diedAt = new Map(before(now.died, deadSampleSize).map((bucket) => [bucket.at, bucket.endedPerSecond]));
   const times = [...buckets.map(({ at }) => at), ...samples.map(({ at }) => at)];
   return (
