@@ -120,9 +120,10 @@ export class TestViewer {
   }
 }
 
-/** The types of events in frames, in order, also of owners and gaps. */
+/** The types of the task's events in frames, in order, also of owners and gaps; what an attempt tells of itself is left out. */
 export function eventTypesIn(frames: readonly InspectionFrame[]): string[] {
-  return frames.flatMap(({ type, event }) => {
+  return frames.flatMap(({ type, event, sessionId, rootId }) => {
+    if (sessionId !== rootId) return [];
     if (type === '@xstate.event' || type === '@xstate.transition') return [(event as { readonly type: string }).type];
     return type.startsWith('engine.') ? [type] : [];
   });
