@@ -43,7 +43,9 @@ describe('a request', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(json, text), { minLength: 1, maxLength: 5 }), (inputs) => {
         // Keys that no input may have: the next test.
-        const keepable = inputs.filter(([value]) => !/"(__proto__|constructor|prototype)":/.test(JSON.stringify(value)));
+        const keepable = inputs.filter(
+          ([value]) => !/"(__proto__|constructor|prototype)":/.test(JSON.stringify(value)),
+        );
         fc.pre(keepable.length > 0);
         // JSON has no -0: a copy by way of its text is what the engine would take.
         const commands = keepable.map(([value, note]) => aSubmit(JSON.parse(JSON.stringify({ value, note }))));
