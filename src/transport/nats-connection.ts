@@ -50,7 +50,7 @@ export const linkDefaults = {
   /** Wait between two attempts to connect. */
   reconnectWaitMs: 250,
   /** A half-open connection is noticed within three of these: well before a frozen server costs a node its lease. */
-  pingIntervalMs: 2_000,
+  pingIntervalMs: 1_000,
   maxPingsOut: 2,
 } as const;
 
