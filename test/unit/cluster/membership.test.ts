@@ -45,7 +45,7 @@ describe('nextView', () => {
   it('R-FAIL-1: takes no more capacity than can be: one lease that says more must not keep all nodes from placing', () => {
     const { members: seen } = viewOf([aLease('a', { capacity: 2 ** 40 }), aLease('b')]);
     expect(seen).toEqual([aMember('a', { capacity: 1_024 }), aMember('b')]);
-    expect(placeShards({ members, shardCount: 16 }).size).toBe(16);
+    expect(placeShards({ members: seen, shardCount: 16 }).size).toBe(16);
   });
 
   it('sees a change of capacity, of draining and of the cordon as a new view', () => {
