@@ -17,11 +17,11 @@ export interface ConfigFileSupervisor {
   readonly processes?: number | undefined;
   /** A node process that gives no sign of life for so long is killed and started again; 15 s when left out. */
   readonly hungAfterMs?: number | undefined;
-  /** Starts of one node that end before it is ready, within the period, before everything is given up; 5 when left out. */
+  /** Starts of one node that end before it has joined the cluster, within the period, before everything is given up; 5 when left out. */
   readonly startIntensity?: number | undefined;
   /** 60 s when left out. */
   readonly startPeriodMs?: number | undefined;
-  /** Crashes of one node that was ready, within the period, before everything is given up; 100 when left out. */
+  /** Crashes of one node that had joined, within the period, before everything is given up; 100 when left out. */
   readonly crashIntensity?: number | undefined;
   /** 300 s when left out. */
   readonly crashPeriodMs?: number | undefined;

@@ -58,17 +58,18 @@ function decideCrash(draft: ProcessDraft, slot: Slot, reason: string, isRollTry:
     return;
   }
   const { nowMs, random, policy } = draft.ctx;
-  const wasReady = slot.readiness !== null;
-  const limit = wasReady ? policy.crashLimit : policy.startLimit;
-  const backoff = wasReady ? policy.crashBackoff : policy.startBackoff;
-  const earlierMs = wasReady ? slot.crashesMs : slot.failedStartsMs;
+  // What it did as a member may be a task's doing: its stages run from then on, also before every shard is open.
+  const hadJoined = slot.incarnation !== null;
+  const limit = hadJoined ? policy.crashLimit : policy.startLimit;
+  const backoff = hadJoined ? policy.crashBackoff : policy.startBackoff;
+  const earlierMs = hadJoined ? slot.crashesMs : slot.failedStartsMs;
   const decision = decideRestart({ limit, backoff, crashesMs: earlierMs, nowMs, random });
   if (decision.kind === 'giveUp') {
     const times = `${decision.crashesMs.length} times in ${limit.periodMs / 1_000} s`;
-    const when = wasReady ? '' : ' before it was ready';
+    const when = hadJoined ? '' : ' before it had joined the cluster';
     const message = `node ${nodeId} ended ${times}${when}, last by ${reason}`;
     const error = new EngineError('RESTART_INTENSITY_EXCEEDED', message, {
-      field: wasReady ? 'crashIntensity' : 'startIntensity',
+      field: hadJoined ? 'crashIntensity' : 'startIntensity',
       limit: String(limit.intensity),
       hint: failure === null ? 'the log tells what it did' : `${failure.code}: ${failure.message}`,
     });
@@ -77,7 +78,7 @@ function decideCrash(draft: ProcessDraft, slot: Slot, reason: string, isRollTry:
   }
   countRestart(draft, index, reason);
   const { crashesMs, delayMs, atMs } = decision;
-  const noted = wasReady ? { crashesMs } : { failedStartsMs: crashesMs };
+  const noted = hadJoined ? { crashesMs } : { failedStartsMs: crashesMs };
   draft.update(index, { ...noted, phase: { kind: 'waiting', startAtMs: atMs } });
   draft.log('info', { node: nodeId, delayMs: Math.round(delayMs) }, 'a node process will be started again');
 }

@@ -16,11 +16,11 @@ export interface ProcessPolicy {
   readonly graceMs: number;
   /** What a process gets on top of the grace to end, before it is killed. */
   readonly graceMarginMs: number;
-  /** Starts of one node that end before it is ready, before everything is given up: something is wrong with the set-up. */
+  /** Starts of one node that end before it has joined the cluster, before everything is given up: the set-up is wrong. */
   readonly startLimit: RestartIntensity;
   readonly startBackoff: RestartBackoff;
   /**
-   * Crashes of one node that was ready, before everything is given up. Far more: a task that kills its process does so until it is
+   * Crashes of one node that had joined, before everything is given up. Far more: a task that kills its process does so until it is
    * quarantined, and must not take all others with it.
    */
   readonly crashLimit: RestartIntensity;
@@ -82,7 +82,7 @@ export interface Slot {
   readonly readiness: NodeReadiness | null;
   /** What the process said why it ends. */
   readonly failure: ErrorReport | null;
-  /** Ends before it was ready, and after, within their periods. */
+  /** Ends before it had joined the cluster, and after, within their periods. */
   readonly failedStartsMs: readonly number[];
   readonly crashesMs: readonly number[];
   /** Restarts by reason since the supervisor's start. */

@@ -275,7 +275,7 @@ describe('cabinet start --nodes with a NATS server of its own', () => {
       .split('\n')
       .filter((line) => line.startsWith('error '));
     expect(lines).toEqual([
-      expect.stringMatching(/^error RESTART_INTENSITY_EXCEEDED: node n-1 ended 2 times in 60 s, last by exit-7/),
+      expect.stringMatching(/^error RESTART_INTENSITY_EXCEEDED: node n-1 ended 2 times in 300 s, last by exit-7/),
     ]);
     expect(readState(join(folder.path, '.cabinet'))).toBeUndefined();
   });

@@ -103,7 +103,7 @@ describe('a node process that crashes', () => {
     });
   });
 
-  it('is given up sooner when it ends before it is ready, whatever it did when it was', () => {
+  it('is given up sooner when it ends before it joins the cluster, whatever it did when it was a member', () => {
     const story = ProcessStory.running(2, { startLimit: { intensity: 2, periodMs: 60_000 } });
     for (let crash = 1; crash <= 10; crash += 1) {
       story.exit(0, 1);
@@ -122,6 +122,15 @@ describe('a node process that crashes', () => {
       kind: 'failed',
       error: { code: 'RESTART_INTENSITY_EXCEEDED', field: 'startIntensity' },
     });
+  });
+
+  it('I33: that ends as a member, before all its shards are open, has crashed: a task may have done it', () => {
+    const story = ProcessStory.running(1, { startLimit: { intensity: 0, periodMs: 60_000 } });
+    story.exit(0, 1);
+    story.pass(3_000);
+    story.tell(0, { type: 'node.life', life: { nodeId: 'n-1' as never, incarnation: 'second' } });
+    story.exit(0, 1);
+    expect(story.slot(0)).toMatchObject({ phase: { kind: 'waiting' }, crashesMs: { length: 2 }, failedStartsMs: [] });
   });
 
   it('begins anew with its delays when it ran well for a period', () => {
