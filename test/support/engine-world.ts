@@ -145,15 +145,18 @@ export class EngineWorld {
     return Number(leader.slice(1));
   }
 
-  /** Whether every replica of the journal's stream has all of it. */
+  /**
+   * Whether every server, asked by itself, has the same end of the journal and the same leader for it. One that led when it was
+   * frozen goes on as the leader for a moment when it wakes up, and answers with the end that it knew.
+   */
   async isJournalInSync(): Promise<boolean> {
-    const { leader = '', replicas = [] } = await this.#journalCluster();
-    return leader !== '' && replicas.length === 2 && replicas.every(({ current }) => current);
+    const views = await Promise.all(this.nats.monitorUrls.map((url) => readStreamView(url, journalStream(namespace))));
+    const [first] = views;
+    return first !== undefined && first !== null && new Set(views.map((view) => JSON.stringify(view))).size === 1;
   }
 
   async #journalCluster(): Promise<{
     readonly leader?: string;
-    readonly replicas?: readonly { readonly current: boolean }[];
   }> {
     const { connection } = await this.#linkOnce();
     const answer = await connection.request(`$JS.API.STREAM.INFO.${journalStream(namespace)}`, '', { timeout: 5_000 });
@@ -210,4 +213,29 @@ export class EngineWorld {
     await this.ledger.stop();
     await this.#stores.stop();
   }
+}
+
+interface JetStreamReport {
+  readonly account_details?: readonly {
+    readonly stream_detail?: readonly {
+      readonly name: string;
+      readonly cluster?: { readonly leader?: string };
+      readonly state: { readonly last_seq: number };
+    }[];
+  }[];
+}
+
+/** What one server itself knows of a stream; null when it does not know it, or its leader, or does not answer. */
+async function readStreamView(
+  monitorUrl: string,
+  stream: string,
+): Promise<{ readonly leader: string; readonly lastSequence: number } | null> {
+  const answer = await fetch(`${monitorUrl}/jsz?accounts=true&streams=true`, {
+    signal: AbortSignal.timeout(2_000),
+  }).catch(() => null);
+  if (answer === null || !answer.ok) return null;
+  const { account_details: accounts = [] } = (await answer.json()) as JetStreamReport;
+  const found = accounts.flatMap((account) => account.stream_detail ?? []).find(({ name }) => name === stream);
+  const leader = found?.cluster?.leader ?? '';
+  return found === undefined || leader === '' ? null : { leader, lastSequence: found.state.last_seq };
 }
