@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { CliContext } from './context.ts';
-import { choosePipeline, readLocalPipelines } from './local-pipelines.ts';
+import { choosePipeline } from '../pipeline/choose-pipeline.ts';
+import { readLocalPipelines } from './local-pipelines.ts';
 import { addExamples, addSettingOptions, integerParser, type SettingOptions } from './options.ts';
 
 interface PipelineMachineOptions extends SettingOptions {

@@ -8,7 +8,7 @@ import { inputJsonSchemaOf } from '../input-schema.ts';
 import { route, type Route } from '../route.ts';
 import { anyJson, listOf, nullable, object, oneOf, optional, text } from '../schema.ts';
 import { countField, pipelineField, versionField } from '../schemas/fields.ts';
-import { choosePipeline } from '../choose-pipeline.ts';
+import { choosePipeline } from '../../pipeline/choose-pipeline.ts';
 import { taskStatuses } from '../schemas/tasks.ts';
 
 const maximumPipelines = 10_000;

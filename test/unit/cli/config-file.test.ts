@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { loadConfig } from '../../../src/cli/config-loader.ts';
-import { choosePipeline, requirePipelines } from '../../../src/cli/local-pipelines.ts';
+import { requirePipelines } from '../../../src/cli/local-pipelines.ts';
+import { choosePipeline } from '../../../src/pipeline/choose-pipeline.ts';
 import { checkConfig, defineConfig } from '../../../src/config-file.ts';
 import { definePipeline } from '../../../src/pipeline/define-pipeline.ts';
 

@@ -17,7 +17,7 @@ export function choosePipeline<Pipeline extends { readonly name: string; readonl
     throw new EngineError('PIPELINE_UNKNOWN', `there is no pipeline '${name}'`, {
       field: 'pipeline',
       got: name,
-      hint: known === '' ? 'no pipeline is known here' : `known are ${known}`,
+      hint: known === '' ? 'no pipeline is registered' : `known are ${known}`,
     });
   }
   const chosen = version === undefined ? newest : versions.find((one) => one.version === version);
