@@ -20,6 +20,8 @@ const layers = {
   drivers: ports,
   platform: ports,
   projections: pipeline,
+  // Judges recorded runs by the actors' own replay; it does nothing but read.
+  checking: actors,
   // Messages of task inspections, and their sockets.
   inspector: ['projections', ...pipeline],
   // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
