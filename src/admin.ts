@@ -40,6 +40,8 @@ export interface OpenAdminOptions extends Pick<
   readonly audit: AuditSink;
   readonly health: Health;
   readonly metrics: () => Promise<string>;
+  /** How long things take of late, for the overview; null without. */
+  readonly latencies?: (() => Promise<unknown>) | undefined;
   /** Bounds of the WebSocket; its own defaults for what is left out. */
   readonly liveLimits?: Partial<LiveLimits> | undefined;
   /** Bounds of task inspections; their own defaults for what is left out. */
@@ -72,7 +74,14 @@ export async function openAdmin(options: OpenAdminOptions): Promise<RunningAdmin
     limits: options.inspectionLimits,
   });
   const onUpgrade = (access: AdminAccess, parts: RouteDeps): UpgradeHandler => {
-    const server = new LiveServer({ ...parts, access, journal, namespace, limits: options.liveLimits });
+    const server = new LiveServer({
+      ...parts,
+      access,
+      journal,
+      namespace,
+      latencies: options.latencies,
+      limits: options.liveLimits,
+    });
     const others = options.onUpgrade?.(access, parts);
     const inspect = inspectionUpgrade({ gateway: inspections, access, random });
     live = server;

@@ -36,6 +36,24 @@ export interface ConfigFileInspector {
   readonly hostedViewerUrl?: string | undefined;
 }
 
+/** The admin server: API, console and sockets. Files are relative to the configuration file. */
+export interface ConfigFileAdmin {
+  /** Whether a command that runs nodes serves it; `dev` and `start --nodes` do, and `start` with one node does not, when left out. */
+  readonly enabled?: boolean | undefined;
+  /** 127.0.0.1 when left out. Any other address than loopback needs both TLS files. */
+  readonly host?: string | undefined;
+  /** 4280 when left out, or any free one if that is taken. */
+  readonly port?: number | undefined;
+  /** Names that it answers for beside its own address, such as that in the certificate. */
+  readonly allowedHosts?: readonly string[] | undefined;
+  readonly tlsKeyFile?: string | undefined;
+  readonly tlsCertFile?: string | undefined;
+  /** NKey seed of the role `console`, where the nodes use their own. */
+  readonly nkeyFile?: string | undefined;
+  /** Where replies to the console may arrive. */
+  readonly inboxPrefix?: string | undefined;
+}
+
 /** What a `cabinet.config` file exports by default. */
 export interface CabinetConfig {
   /** At least one; of a pipeline that still has tasks of older versions, those versions too. */
@@ -48,6 +66,7 @@ export interface CabinetConfig {
   readonly nodeId?: string | undefined;
   readonly supervisor?: ConfigFileSupervisor | undefined;
   readonly inspector?: ConfigFileInspector | undefined;
+  readonly admin?: ConfigFileAdmin | undefined;
 }
 
 /** A checked configuration file. `pipelines` is empty only in a JSON file, which cannot hold definitions. */
@@ -58,7 +77,7 @@ export function defineConfig(config: CabinetConfig): CabinetConfig {
   return config;
 }
 
-const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor', 'inspector']);
+const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor', 'inspector', 'admin']);
 const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'servers',
   'monitorUrls',
@@ -82,6 +101,13 @@ const supervisorRanges: Readonly<Record<keyof ConfigFileSupervisor, readonly [le
   crashIntensity: [0, 100_000],
   crashPeriodMs: [1_000, 86_400_000],
 };
+const adminTextKeys = ['host', 'tlsKeyFile', 'tlsCertFile', 'nkeyFile', 'inboxPrefix'] as const;
+const adminKeys: ReadonlySet<string> = new Set<keyof ConfigFileAdmin>([
+  'enabled',
+  'port',
+  'allowedHosts',
+  ...adminTextKeys,
+]);
 const natsTextKeys = [
   'dataDir',
   'token',
@@ -110,6 +136,7 @@ export function checkConfig(value: unknown, path: string): CheckedConfig {
   if (config['nats'] !== undefined) checkNats(asObject(config['nats'], path, 'nats'), path);
   if (config['supervisor'] !== undefined) checkSupervisor(asObject(config['supervisor'], path, 'supervisor'), path);
   if (config['inspector'] !== undefined) checkInspector(asObject(config['inspector'], path, 'inspector'), path);
+  if (config['admin'] !== undefined) checkAdmin(asObject(config['admin'], path, 'admin'), path);
   if (config['nodeId'] !== undefined) checkText(config['nodeId'], path, 'nodeId');
   return { ...(config as Omit<CheckedConfig, 'pipelines'>), pipelines };
 }
@@ -167,6 +194,21 @@ function checkInspector(inspector: Readonly<Record<string, unknown>>, path: stri
   refuseUnknownKeys(inspector, new Set<keyof ConfigFileInspector>(['hostedViewerUrl']), path, 'inspector.');
   const { hostedViewerUrl } = inspector as ConfigFileInspector;
   if (hostedViewerUrl !== undefined) checkText(hostedViewerUrl, path, 'inspector.hostedViewerUrl');
+}
+
+function checkAdmin(admin: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(admin, adminKeys, path, 'admin.');
+  for (const key of adminTextKeys) if (admin[key] !== undefined) checkText(admin[key], path, `admin.${key}`);
+  const { enabled, port, allowedHosts } = admin;
+  if (enabled !== undefined && typeof enabled !== 'boolean') {
+    throw invalid(path, 'admin.enabled', 'must be true or false', enabled);
+  }
+  if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 0 && Number(port) <= 65_535)) {
+    throw invalid(path, 'admin.port', 'must be a whole number from 0 to 65535', port);
+  }
+  if (allowedHosts === undefined) return;
+  const isList = Array.isArray(allowedHosts) && allowedHosts.every((host) => typeof host === 'string' && host !== '');
+  if (!isList) throw invalid(path, 'admin.allowedHosts', 'must be a list of names', allowedHosts);
 }
 
 function isSecret(key: string): boolean {

@@ -6,15 +6,17 @@ import type { NodeProcessSettings } from './core/process-messages.ts';
 import { clusterProcesses } from './platform/cluster-processes.ts';
 import { startEmbeddedNats, type EmbeddedNats } from './platform/embedded-nats.ts';
 import { hostNodeId } from './platform/host-node-id.ts';
+import type { MetricSnapshot } from './platform/metric-family.ts';
 import { PrometheusMetrics } from './platform/prometheus-metrics.ts';
 import { SystemClock } from './platform/system-clock.ts';
 import { SystemRandom } from './platform/system-random.ts';
 import { UndoStack } from './platform/undo-stack.ts';
+import { NodeMetrics } from './node-metrics.ts';
 import type { NodeNatsOptions } from './node.ts';
 import type { Logger } from './ports/logger.ts';
 import { ExitNotices } from './supervisor/exit-notices.ts';
 import { processPolicyDefaults, type ProcessPolicy } from './supervisor/process-state.ts';
-import { ProcessSupervisor, type ProcessMetrics } from './supervisor/process-supervisor.ts';
+import { ProcessSupervisor } from './supervisor/process-supervisor.ts';
 import { NatsBus } from './transport/nats-bus.ts';
 import { connectNats } from './transport/nats-connection.ts';
 
@@ -34,15 +36,18 @@ export interface SupervisorOptions {
   /** Whether log lines for people have colors. */
   readonly color: boolean;
   readonly logger: Logger;
-  readonly onMetrics?: ((told: ProcessMetrics) => void) | undefined;
 }
 
 /** A supervisor whose node processes have been started. */
 export interface RunningSupervisor {
   readonly baseId: string;
   readonly supervisor: ProcessSupervisor;
-  /** The supervisor's own numbers; those of the nodes come to `onMetrics`. */
+  /** Of the NATS server, for a client on this machine. */
+  readonly servers: string | readonly string[];
+  /** The supervisor's own numbers. */
   readonly metrics: PrometheusMetrics;
+  /** Its numbers and those of the nodes as one. */
+  readonly readMetrics: () => Promise<readonly MetricSnapshot[]>;
   /** Stops what is left when the supervisor has ended: its connection, then its NATS server. */
   close(): Promise<void>;
 }
@@ -59,6 +64,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
   const siblings = Array.from({ length: count }, (_, index) => parseNodeId(`${baseId}-${index + 1}`));
   const clock = new SystemClock();
   const metrics = new PrometheusMetrics({ processMetrics: true });
+  const joined = new NodeMetrics(metrics, clock);
   const undo = new UndoStack(logger);
   try {
     let embedded: EmbeddedNats | null = null;
@@ -72,9 +78,10 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
       });
       undo.push('embedded NATS', embedded.stop.bind(embedded));
     }
+    const servers = options.nats.servers ?? embedded?.url ?? '';
     const link = await connectNats({
       ...options.nats,
-      servers: options.nats.servers ?? embedded?.url ?? '',
+      servers,
       name: `cabinet-${baseId}-supervisor`,
       clock,
       logger,
@@ -102,7 +109,7 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
           graceMs: policy.graceMs,
           color: options.color,
         }),
-        onMetrics: options.onMetrics,
+        onMetrics: joined.take,
       },
       { baseId, count, policy },
     );
@@ -110,7 +117,9 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
       if (!willRestart) supervisor.fail(new EngineError('NATS_UNREACHABLE', 'the embedded nats-server was given up'));
     });
     supervisor.start();
-    return { baseId, supervisor, metrics, close: () => undo.run() };
+    joined.start(supervisor);
+    undo.push('numbers of the nodes', async () => joined.stop());
+    return { baseId, supervisor, servers, metrics, readMetrics: () => joined.read(), close: () => undo.run() };
   } catch (error) {
     await undo.run();
     throw error;

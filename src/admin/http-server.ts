@@ -8,6 +8,7 @@ import type { Random } from '../ports/random.ts';
 import type { AdminApp } from './admin-app.ts';
 import { answerClientError } from './client-error.ts';
 import { errorAnswerOf } from './error-answer.ts';
+import { isLoopback } from './listen-address.ts';
 import { checkHead, maximumHeaderBytes, type HostList } from './request-guard.ts';
 import { headersOf } from './security-headers.ts';
 
@@ -182,9 +183,4 @@ function hostsOf(host: string, port: number, { hosts, tls }: HttpServerDeps): Re
   const defaultPort = tls === null ? 80 : 443;
   const own = names.flatMap((name) => (port === defaultPort ? [name, `${name}:${port}`] : [`${name}:${port}`]));
   return new Set([...own, ...hosts].map((name) => name.toLowerCase()));
-}
-
-/** Whether only this machine can reach the address. */
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

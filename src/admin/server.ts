@@ -1,4 +1,3 @@
-import { EngineError } from '../core/errors.ts';
 import type { DocumentStore } from '../ports/documents.ts';
 import type { Secrets } from '../ports/secrets.ts';
 import { AccessTokens } from './access-tokens.ts';
@@ -7,14 +6,8 @@ import type { RouteDeps } from './admin-deps.ts';
 import { Authenticator } from './authenticator.ts';
 import { BulkRunner } from './bulk/bulk-runner.ts';
 import { BulkStore } from './bulk/bulk-store.ts';
-import {
-  httpDefaults,
-  HttpServer,
-  isLoopback,
-  type HttpLimits,
-  type TlsFiles,
-  type UpgradeHandler,
-} from './http-server.ts';
+import { httpDefaults, HttpServer, type HttpLimits, type TlsFiles, type UpgradeHandler } from './http-server.ts';
+import { adminDefaults, checkAddress } from './listen-address.ts';
 import { withBridge } from './inspect/bridge-page.ts';
 import { readPageFiles } from './page-files.ts';
 import type { Principal } from './principal.ts';
@@ -23,9 +16,6 @@ import type { Route } from './route.ts';
 import { adminRoutes } from './routes.ts';
 import { Sessions, type SessionLimits } from './sessions.ts';
 import { Tickets } from './tickets.ts';
-
-/** Where the console listens when nothing else is said. */
-export const adminDefaults = { host: '127.0.0.1', port: 4_280 } as const;
 
 /** How often callers may ask. */
 export interface AdminRateLimits {
@@ -102,14 +92,7 @@ const defaultGraceMs = 5_000;
 export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const { host = adminDefaults.host, port = adminDefaults.port, clock, random, secrets, documents, logger } = options;
   const tls = options.tls ?? null;
-  if (!isLoopback(host) && tls === null) {
-    throw new EngineError('CONFIG_INVALID', `the console listens on ${host} only with TLS`, {
-      field: 'adminHost',
-      limit: 'a loopback address, or a key and a certificate',
-      got: host,
-      hint: 'give both files, or leave it on 127.0.0.1 and forward the port',
-    });
-  }
+  checkAddress(host, tls !== null);
   const tokens = new AccessTokens({ documents, clock, secrets });
   const sessions = new Sessions({ clock, secrets, limits: options.sessionLimits });
   const tickets = new Tickets({ clock, secrets });

@@ -12,13 +12,16 @@ import type { Paint } from './terminal.ts';
 export function addDev(parent: Command, context: CliContext): void {
   const command = parent
     .command('dev')
-    .description('run a NATS server and a node with the pipelines of the configuration file, with logs for people')
+    .description(
+      'run a NATS server, a node with the pipelines of the configuration file and the console, with logs for people',
+    )
     .action(async (options: ServeOptions) => {
       const { terminal } = context;
       context.exitCode = await serve(context, options, {
         logFormat: 'pretty',
-        announce: (node, settings) => {
-          const line = readyLine(node, settings, process.pid);
+        servesConsole: true,
+        announce: (node, settings, consoleUrl) => {
+          const line = readyLine(node, settings, process.pid, consoleUrl);
           if (options.output === 'table') terminal.print(devBanner(line, settings, terminal.paint, options.dataDir));
           else terminal.printJson(line);
         },
@@ -43,6 +46,7 @@ export function devBanner(
       ['  node', line.nodeId],
       ['  nats', line.natsUrl],
       ...(line.dataDir === null ? [] : [['  data', line.dataDir] as const]),
+      ...(line.consoleUrl === null ? [] : [['  console', line.consoleUrl] as const]),
       ['  namespace', line.namespace],
       ['  durability', line.durability],
       ...pipelines.map((pipeline, index) => [index === 0 ? '  pipelines' : '', describePipeline(pipeline)] as const),

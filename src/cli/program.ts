@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { engineVersion } from '../platform/package-version.ts';
+import { addAdmin } from './admin-command.ts';
 import { errorLine, toCliError } from './cli-error.ts';
 import { addClusterStatus } from './cluster-status-command.ts';
 import { addConfigPrint } from './config-print-command.ts';
@@ -89,6 +90,7 @@ export function buildProgram(context: CliContext): Command {
   );
   addDev(program, context);
   addStart(program, context);
+  addAdmin(program, context);
   addStatus(program, context);
 
   const task = addGroup(program, 'task', 'submit, follow and command tasks', 'cabinet task list --status running');

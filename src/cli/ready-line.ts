@@ -11,12 +11,14 @@ export interface ReadyLine {
   readonly natsUrl: string;
   readonly durability: string;
   readonly dataDir: string | null;
+  /** Null: this process serves no console. */
+  readonly consoleUrl: string | null;
   readonly pid: number;
   readonly pipelines: readonly { readonly name: string; readonly version: number }[];
 }
 
 /** What a node that has started tells. `natsUrl` shows no credentials: it may be given with some. */
-export function readyLine(node: RunningNode, settings: Settings, pid: number): ReadyLine {
+export function readyLine(node: RunningNode, settings: Settings, pid: number, consoleUrl: string | null): ReadyLine {
   return {
     ready: true,
     nodeId: node.nodeId,
@@ -24,6 +26,7 @@ export function readyLine(node: RunningNode, settings: Settings, pid: number): R
     natsUrl: withoutCredentials(node.natsUrl),
     durability: node.durability.level,
     dataDir: settings.nats.servers === undefined ? settings.dataDir : null,
+    consoleUrl,
     pid,
     pipelines: pipelinesOf(settings),
   };
@@ -41,8 +44,9 @@ export function supervisorReadyLine(input: {
   readonly nodes: SupervisorReadyLine['nodes'];
   readonly settings: Settings;
   readonly pid: number;
+  readonly consoleUrl: string | null;
 }): SupervisorReadyLine {
-  const { baseId, readiness, nodes, settings, pid } = input;
+  const { baseId, readiness, nodes, settings, pid, consoleUrl } = input;
   return {
     ready: true,
     nodeId: baseId,
@@ -50,6 +54,7 @@ export function supervisorReadyLine(input: {
     natsUrl: withoutCredentials(readiness.natsUrl),
     durability: readiness.durability,
     dataDir: settings.nats.servers === undefined ? settings.dataDir : null,
+    consoleUrl,
     pid,
     pipelines: pipelinesOf(settings),
     nodes,

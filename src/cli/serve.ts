@@ -1,3 +1,4 @@
+import type { RunningAdminServer } from '../admin-server.ts';
 import type { RunningNode } from '../node.ts';
 import { asError, type EngineError } from '../core/errors.ts';
 import { readEnvironment } from '../platform/environment.ts';
@@ -7,6 +8,7 @@ import { readLink, readSettings } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { requirePipelines } from './local-pipelines.ts';
+import { checkConsole, openConsole } from './open-console.ts';
 import type { OutputOptions, SettingOptions } from './options.ts';
 import type { StopSignal } from './process-events.ts';
 import type { LogFormat, Settings } from './settings.ts';
@@ -21,8 +23,10 @@ export interface ServeOptions extends SettingOptions, OutputOptions {
 export interface ServeStyle {
   /** How log lines are written when nobody says. */
   readonly logFormat: LogFormat;
-  /** Told once the node is ready. */
-  readonly announce: (node: RunningNode, settings: Settings) => void;
+  /** Whether the console is served when nobody says. */
+  readonly servesConsole: boolean;
+  /** Told once the node is ready, with where its console is, if it has one. */
+  readonly announce: (node: RunningNode, settings: Settings, consoleUrl: string | null) => void;
 }
 
 /** Why a node stops. */
@@ -40,6 +44,8 @@ type StopReason =
 export async function serve(context: CliContext, options: ServeOptions, style: ServeStyle): Promise<ExitCode> {
   const settings = await readSettings(context, options);
   const { config } = requirePipelines(settings.file, context.workingFolder);
+  const servesConsole = settings.admin.enabled ?? style.servesConsole;
+  if (servesConsole) checkConsole(settings);
   const { PinoLogger } = await import('../platform/pino-logger.ts');
   const logger = new PinoLogger({
     destination: 'stderr',
@@ -53,6 +59,8 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
     logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
   }
   const { startNode } = await import('../node.ts');
+  const { PrometheusMetrics } = await import('../platform/prometheus-metrics.ts');
+  const metrics = new PrometheusMetrics({ processMetrics: true });
   const node = await startNode({
     pipelines: config.pipelines,
     ports: config.ports,
@@ -60,11 +68,29 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
     nodeId: settings.nodeId,
     nats: { ...(await readLink(settings.nats)), dataDir: settings.dataDir },
     logger,
+    metrics,
     onFailed: (error) => stop.request({ kind: 'failed', error }),
   });
   stop.ownsServer = settings.nats.servers === undefined;
-  if (!stop.isRequested) style.announce(node, settings);
+  let served: RunningAdminServer | null = null;
+  if (!stop.isRequested && servesConsole) {
+    try {
+      served = await openConsole(context, settings, {
+        servers: settings.nats.servers ?? node.natsUrl,
+        ready: () => [{ name: 'node', isGood: node.isReady && !stop.isRequested }],
+        metrics,
+        readMetrics: () => metrics.snapshot(),
+        logger,
+      });
+    } catch (thrown) {
+      await node.stop({ graceMs: 0 });
+      throw thrown;
+    }
+  }
+  if (!stop.isRequested) style.announce(node, settings, served?.url ?? null);
   const reason = await stop.requested;
+  // First: it asks the NATS server that the node stops.
+  await served?.stop();
   await node.stop({ graceMs: options.grace ?? settings.engine.drainGraceMs });
   if (reason.kind === 'failed') throw reason.error;
   logger.info({ signal: reason.signal }, 'the node has stopped');

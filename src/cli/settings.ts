@@ -1,12 +1,13 @@
 import { resolve } from 'node:path';
-import type { ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
+import type { ConfigFileAdmin, ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
+import { pickAdmin, type AdminFlags } from './admin-settings.ts';
 import type { LoadedConfig } from './config-loader.ts';
 
 /** What the command line says about settings. */
-export interface SettingFlags {
+export interface SettingFlags extends AdminFlags {
   readonly nats?: string | undefined;
   readonly creds?: string | undefined;
   readonly nkey?: string | undefined;
@@ -56,6 +57,8 @@ export interface Settings {
   readonly supervisor: ConfigFileSupervisor;
   /** `hostedViewerUrl` undefined: the bridge to a hosted viewer is off. */
   readonly inspector: ConfigFileInspector;
+  /** `enabled` undefined: as the command does by itself. Files are absolute. */
+  readonly admin: ConfigFileAdmin;
   /** The file that was read, or null. */
   readonly file: LoadedConfig | null;
   /** Every setting with where it comes from, secrets included. */
@@ -148,10 +151,13 @@ export function resolveSettings(sources: {
     flag: ['--hosted-viewer', flags.hostedViewer],
     file: file?.config.inspector?.hostedViewerUrl,
   });
+  const admin = pickAdmin({ flags, environment, file: file?.config.admin ?? {}, pick, inFileFolder, inWorkingFolder });
   const engine = pickEngine(sources);
   const list = [
     servers,
     credentialsFile,
+    nkeyFile,
+    inboxPrefix,
     dataDir,
     ...onlyInFile,
     nodeId,
@@ -159,6 +165,7 @@ export function resolveSettings(sources: {
     logFormat,
     ...supervisor,
     hostedViewerUrl,
+    ...admin,
     ...engine,
   ];
   const nats = Object.fromEntries(
@@ -176,6 +183,7 @@ export function resolveSettings(sources: {
     logFormat: logFormat.value as LogFormat,
     supervisor: Object.fromEntries(supervisor.map(({ name, value }) => [name.slice('supervisor.'.length), value])),
     inspector: { hostedViewerUrl: hostedViewerUrl.value as string | undefined },
+    admin: Object.fromEntries(admin.map(({ name, value }) => [name.slice('admin.'.length), value])),
     file,
     list,
   };
@@ -186,7 +194,8 @@ export function describeSource({ kind, name }: SettingSource): string {
   return name === null ? kind : `${kind} ${name}`;
 }
 
-interface Candidates {
+/** What each source says of one setting. */
+export interface Candidates {
   readonly flag?: readonly [name: string, value: unknown];
   readonly env?: readonly [name: string, value: unknown];
   readonly file?: unknown;

@@ -22,8 +22,10 @@ export function addStart(parent: Command, context: CliContext): void {
       }
       context.exitCode = await serve(context, options, {
         logFormat: 'auto',
-        announce: (node) => {
-          if (options.output !== 'table') context.terminal.printJson(readyLine(node, settings, process.pid));
+        servesConsole: false,
+        announce: (node, _settings, consoleUrl) => {
+          if (options.output !== 'table')
+            context.terminal.printJson(readyLine(node, settings, process.pid, consoleUrl));
         },
       });
     });

@@ -1,11 +1,15 @@
+import type { HealthCheck } from '../admin/admin-deps.ts';
+import type { RunningAdminServer } from '../admin-server.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { readEnvironment } from '../platform/environment.ts';
+import type { Logger } from '../ports/logger.ts';
 import type { RunningSupervisor } from '../supervisor-process.ts';
 import { errorLine } from './cli-error.ts';
 import { readLink } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { requirePipelines } from './local-pipelines.ts';
+import { checkConsole, openConsole } from './open-console.ts';
 import type { StopSignal } from './process-events.ts';
 import { supervisorReadyLine, type SupervisorReadyLine } from './ready-line.ts';
 import type { ServeOptions } from './serve.ts';
@@ -29,6 +33,8 @@ export async function supervise(
   announce: (line: SupervisorReadyLine) => void,
 ): Promise<ExitCode> {
   requirePipelines(settings.file, context.workingFolder);
+  const servesConsole = settings.admin.enabled ?? true;
+  if (servesConsole) checkConsole(settings);
   const { PinoLogger } = await import('../platform/pino-logger.ts');
   const color = context.terminal.hasColorOnStderr;
   const { logLevel: level, logFormat: format } = settings;
@@ -104,16 +110,48 @@ export async function supervise(
   const { supervisor, baseId } = running;
   heed();
   const first = await Promise.race([supervisor.ready, supervisor.ended]);
+  let served: RunningAdminServer | null = null;
   if ('natsUrl' in first && signals.length === 0) {
+    try {
+      if (servesConsole) served = await openSupervisorConsole(context, settings, running, logger);
+    } catch (thrown) {
+      supervisor.fail(thrown as EngineError);
+    }
+  }
+  if ('natsUrl' in first && supervisor.status.phase === 'running') {
     const nodes = supervisor.status.processes.map(({ nodeId, pid }) => ({ nodeId, pid }));
-    logger.info({ nodes }, 'all nodes are ready');
-    announce(supervisorReadyLine({ baseId, readiness: first, nodes, settings, pid: process.pid }));
+    const consoleUrl = served?.url ?? null;
+    logger.info({ nodes, consoleUrl }, 'all nodes are ready');
+    announce(supervisorReadyLine({ baseId, readiness: first, nodes, settings, pid: process.pid, consoleUrl }));
   }
   const outcome = await supervisor.ended;
   if (signals.length > 1) return await new Promise<ExitCode>(() => undefined); // `endNow` ends the process.
+  await served?.stop();
   await running.close();
   if (outcome.kind === 'failed') throw EngineError.fromReport(outcome.error);
   if (outcome.kind === 'drained') logger.info({}, 'all nodes have drained');
   else logger.error({}, 'not every node has drained');
   return outcome.kind === 'drained' ? exitCodes.ok : exitCodes.failed;
+}
+
+/**
+ * The console of a supervisor. Without it the nodes go on all the same: what it could not be started for is told loudly.
+ *
+ * @throws EngineError `CONFIG_INVALID`: what was asked for cannot be
+ */
+async function openSupervisorConsole(
+  context: CliContext,
+  settings: Settings,
+  { supervisor, servers, metrics, readMetrics }: RunningSupervisor,
+  logger: Logger,
+): Promise<RunningAdminServer | null> {
+  try {
+    const ready = (): readonly HealthCheck[] => [{ name: 'nodes', isGood: supervisor.status.isReady }];
+    return await openConsole(context, settings, { servers, ready, metrics, readMetrics, logger });
+  } catch (thrown) {
+    const error = asError(thrown);
+    if (error instanceof EngineError && error.code === 'CONFIG_INVALID') throw error;
+    logger.error({ err: error }, 'the console could not be started; the nodes run without it');
+    return null;
+  }
 }

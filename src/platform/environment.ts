@@ -6,6 +6,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 
 const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 const logFormats = ['json', 'pretty', 'auto'] as const;
+const switches = ['on', 'off'] as const;
 
 /** Least level of a log line that is written. */
 export type LogLevel = (typeof logLevels)[number];
@@ -30,10 +31,22 @@ export interface EnvironmentSettings {
   readonly dataDir?: string;
   /** From `CABINET_NODE_ID`. */
   readonly nodeId?: string;
+  /** From `CABINET_ADMIN`: on or off; whether a command that runs nodes serves the console. */
+  readonly admin?: (typeof switches)[number];
   /** From `CABINET_ADMIN_HOST`: where the console listens. */
   readonly adminHost?: string;
   /** From `CABINET_ADMIN_PORT`: 0 to 65,535. */
   readonly adminPort?: number;
+  /** From `CABINET_ADMIN_ALLOWED_HOSTS`: names that the console answers for, with commas between. */
+  readonly adminAllowedHosts?: string;
+  /** From `CABINET_ADMIN_TLS_KEY`: a PEM file. */
+  readonly adminTlsKeyFile?: string;
+  /** From `CABINET_ADMIN_TLS_CERT`: a PEM file. */
+  readonly adminTlsCertFile?: string;
+  /** From `CABINET_ADMIN_NKEY`: a file with the NKey seed of the console's role, where nodes have another one. */
+  readonly adminNkeyFile?: string;
+  /** From `CABINET_ADMIN_INBOX_PREFIX`: where replies to the console may arrive. */
+  readonly adminInboxPrefix?: string;
   /** From `CABINET_PROCESSES`: node processes under one supervisor, 1 to 1,024. */
   readonly processes?: number;
   /** From `CABINET_LOG_LEVEL`: debug, info, warn or error. */
@@ -48,8 +61,14 @@ const prefix = 'CABINET_';
 const ownVariables = [
   'CABINET_DATA_DIR',
   'CABINET_NODE_ID',
+  'CABINET_ADMIN',
   'CABINET_ADMIN_HOST',
   'CABINET_ADMIN_PORT',
+  'CABINET_ADMIN_ALLOWED_HOSTS',
+  'CABINET_ADMIN_TLS_KEY',
+  'CABINET_ADMIN_TLS_CERT',
+  'CABINET_ADMIN_NKEY',
+  'CABINET_ADMIN_INBOX_PREFIX',
   'CABINET_PROCESSES',
   'CABINET_LOG_LEVEL',
   'CABINET_LOG_FORMAT',
@@ -88,8 +107,14 @@ export function readEnvironment(environment: Environment = processEnvironment())
     ...present('natsServerBinary', textAt(environment, 'NATS_SERVER_BIN')),
     ...present('dataDir', textAt(environment, 'CABINET_DATA_DIR')),
     ...present('nodeId', textAt(environment, 'CABINET_NODE_ID')),
+    ...present('admin', wordAt(environment, 'CABINET_ADMIN', switches)),
     ...present('adminHost', textAt(environment, 'CABINET_ADMIN_HOST')),
     ...present('adminPort', integerAt(environment, 'CABINET_ADMIN_PORT', { least: 0, most: 65_535 })),
+    ...present('adminAllowedHosts', textAt(environment, 'CABINET_ADMIN_ALLOWED_HOSTS')),
+    ...present('adminTlsKeyFile', textAt(environment, 'CABINET_ADMIN_TLS_KEY')),
+    ...present('adminTlsCertFile', textAt(environment, 'CABINET_ADMIN_TLS_CERT')),
+    ...present('adminNkeyFile', textAt(environment, 'CABINET_ADMIN_NKEY')),
+    ...present('adminInboxPrefix', textAt(environment, 'CABINET_ADMIN_INBOX_PREFIX')),
     ...present('processes', integerAt(environment, 'CABINET_PROCESSES', { least: 1, most: 1_024 })),
     ...present('logLevel', wordAt(environment, 'CABINET_LOG_LEVEL', logLevels)),
     ...present('logFormat', wordAt(environment, 'CABINET_LOG_FORMAT', logFormats)),

@@ -1,0 +1,155 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { CliFolder, until, type RunningDev } from '../support/cli.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Asks the console of a command as a program would. */
+async function ask(running: RunningDev, path: string, token?: string): Promise<Answer> {
+  const url = String(running.ready['consoleUrl']);
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const response = await fetch(`${url}${path}`, { headers });
+  const text = await response.text();
+  return { status: response.status, body: text.startsWith('{') ? (JSON.parse(text) as unknown) : text };
+}
+
+function firstTokenOf({ stderr }: RunningDev): string | undefined {
+  return /shown this once: (cbt_\S+)/.exec(stderr)?.[1];
+}
+
+describe('the console of a command', () => {
+  let folder: CliFolder;
+  const open: RunningDev[] = [];
+
+  beforeAll(async () => {
+    folder = await CliFolder.create();
+  });
+
+  afterEach(async () => {
+    await Promise.all(open.splice(0).map((running) => running.stop()));
+  });
+
+  afterAll(async () => {
+    await folder.remove();
+  });
+
+  async function start(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<RunningDev> {
+    const running = await folder.startCommand([...args, '-o', 'json'], env);
+    open.push(running);
+    return running;
+  }
+
+  it('dev serves it on loopback, shows the first token once, and its index keeps up with the journal', async () => {
+    const first = await start(['dev', '--admin-port', '0']);
+    const token = firstTokenOf(first) ?? '';
+    expect(String(first.ready['consoleUrl'])).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect((await ask(first, '/readyz')).status).toBe(200);
+    expect((await ask(first, '/api/tasks')).status).toBe(401);
+    expect((await folder.run(['task', 'submit', 'demo', '--id', 'shown', '--input', '{"n":1}'])).code).toBe(0);
+    await until('the index has the task', async () => {
+      const { body } = await ask(first, '/api/tasks', token);
+      return JSON.stringify(body).includes('"shown"');
+    });
+    expect((await ask(first, '/metrics', token)).body).toMatch(/^cabinet_task_index_rows 1$/m);
+    expect(await first.stop()).toBe(0);
+
+    const second = await start(['dev', '--admin-port', '0']);
+    expect(firstTokenOf(second)).toBeUndefined();
+    expect((await ask(second, '/api/tasks', token)).status).toBe(200);
+  });
+
+  it('its usual port may be taken: it takes another one, and says so', async () => {
+    const dev = await start(['dev']);
+    const other = await start(['admin', '--data-dir', `${folder.path}/other`, '--nats', String(dev.ready['natsUrl'])]);
+    expect(other.ready['consoleUrl']).not.toBe(dev.ready['consoleUrl']);
+    expect(firstTokenOf(other)).toMatch(/^cbt_/);
+  });
+
+  it('CONFIG_INVALID: a port that was asked for and is taken', async () => {
+    const dev = await start(['dev', '--admin-port', '0']);
+    const { port } = new URL(String(dev.ready['consoleUrl']));
+    const run = await folder.run([
+      'admin',
+      '--data-dir',
+      'third',
+      '--port',
+      port,
+      '--nats',
+      String(dev.ready['natsUrl']),
+    ]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toContain('error CONFIG_INVALID: cannot listen on 127.0.0.1');
+  });
+
+  it('CONFIG_INVALID: two consoles on one data folder', async () => {
+    const dev = await start(['dev', '--admin-port', '0']);
+    const run = await folder.run(['admin', '--port', '0']);
+    expect(run.code).toBe(7);
+    expect(run.stderr).toMatch(/^error CONFIG_INVALID: process \d+ on \S+ serves the console of this data folder/m);
+    expect((await ask(dev, '/readyz')).status).toBe(200);
+  });
+
+  it.each([
+    [['dev', '--admin-host', '0.0.0.0'], {}, /the console listens on 0\.0\.0\.0 only with TLS/],
+    [['start', '--nodes', '2'], { CABINET_ADMIN_HOST: '::' }, /the console listens on :: only with TLS/],
+    [['dev', '--admin-tls-key', 'key.pem'], {}, /the key and the certificate of the console belong together/],
+    [['admin', '--tls-cert', 'cert.pem', '--nats', 'nats://127.0.0.1:9'], {}, /belong together/],
+  ])('CONFIG_INVALID before anything is started: %j %j', async (args, env, says) => {
+    const run = await folder.run(args, { env });
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(says);
+  });
+
+  it('--no-admin: no console, and nothing of it is written', async () => {
+    const other = await CliFolder.create();
+    try {
+      const running = await other.startCommand(['dev', '--no-admin', '-o', 'json']);
+      expect(running.ready['consoleUrl']).toBeNull();
+      expect(firstTokenOf(running)).toBeUndefined();
+      expect(await running.stop()).toBe(0);
+      await expect(other.read('.cabinet/admin/tasks.sqlite')).rejects.toThrow('ENOENT');
+    } finally {
+      await other.remove();
+    }
+  });
+
+  it('start --nodes serves the joined numbers of all nodes, and a killed one leaves no gap', async () => {
+    const other = await CliFolder.create();
+    try {
+      const args = ['start', '--nodes', '2', '--node-id', 'n', '--admin-port', '0', '-o', 'json'];
+      const running = await other.startCommand(args);
+      const token = firstTokenOf(running) ?? '';
+      const scrape = async (): Promise<string> => String((await ask(running, '/metrics', token)).body);
+      await until('both nodes have told their numbers', async () => {
+        const text = await scrape();
+        return (
+          [0, 1].every((slot) => text.includes(`cabinet_worker_up{slot="${slot}"} 1`)) &&
+          /^cabinet_shards_owned /m.test(text)
+        );
+      });
+      await other.run(['task', 'submit', 'demo', '--id', 'one', '--input', '{"n":1}', '--wait']);
+      const completed = /^cabinet_tasks_total\{[^}]*completed[^}]*\} (\d+)$/m;
+      await until('the end is counted', async () => completed.exec(await scrape())?.[1] === '1');
+      const nodes = running.ready['nodes'] as readonly { readonly pid: number }[];
+      process.kill(nodes[0]?.pid ?? 0, 'SIGKILL');
+      await until('the restart is counted', async () =>
+        /cabinet_worker_restarts_total\{[^}]*\} 1/.test(await scrape()),
+      );
+      expect(completed.exec(await scrape())?.[1]).toBe('1');
+      await until('all are ready again', async () => (await ask(running, '/readyz')).status === 200);
+      expect(await running.stop()).toBe(0);
+    } finally {
+      await other.remove();
+    }
+  });
+
+  it('admin alone: a dead NATS is NATS_UNREACHABLE, exit code 6', async () => {
+    const run = await folder.run(['admin', '--port', '0', '--data-dir', 'dead', '--nats', 'nats://127.0.0.1:9'], {
+      env: { CABINET_LOG_FORMAT: 'json' },
+    });
+    expect(run.code).toBe(6);
+    expect(run.stderr).toMatch(/^error NATS_UNREACHABLE: /m);
+  });
+});
