@@ -69,13 +69,15 @@ async function run(context: CliContext, options: AdminOptions): Promise<void> {
   }
   const metrics = new PrometheusMetrics({ processMetrics: true });
   let signals = 0;
-  let isAsked: () => void = () => undefined;
-  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const stopping = new AbortController();
+  const asked = new Promise<void>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
   context.events.claim({
     onSignal: (signal) => {
       signals += 1;
       if (signals > 1) context.exitNow(signal === 'SIGINT' ? exitCodes.interrupted : exitCodes.failed);
-      isAsked();
+      stopping.abort();
     },
     onCrash: (thrown) => {
       const error = asError(thrown);
