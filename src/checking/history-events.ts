@@ -204,6 +204,8 @@ export interface SnapshotEvent {
   readonly task: string;
   /** Records of the task that it stands for. */
   readonly seq: number;
+  /** The task has ended, and this is what is kept of it, whatever the epoch. */
+  readonly isFinished?: boolean;
   /** `contentHash` of the state as plain JSON. */
   readonly stateHash?: string;
   readonly at: Millis;
@@ -237,6 +239,8 @@ export interface SubscribeEvent {
   readonly type: 'subscribed';
   readonly connection: string;
   readonly after: FeedPlace | null;
+  /** Whether it asked for some events only. */
+  readonly isFiltered?: boolean;
   readonly at: Millis;
 }
 
