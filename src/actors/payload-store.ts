@@ -2,7 +2,7 @@ import { EngineError } from '../core/errors.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { TaskId } from '../core/ids.ts';
 import { inlineCheckpointBytes, inlineResultBytes } from '../core/inline-budget.ts';
-import { freezeJson, parseJsonValue, type JsonValue } from '../core/json.ts';
+import { copyJson, freezeJson, type JsonValue } from '../core/json.ts';
 import type { Payload } from '../core/records.ts';
 import type { BlobStore } from '../ports/blobs.ts';
 
@@ -45,11 +45,11 @@ export class PayloadStore {
     value: unknown,
     inlineBytes = this.#config.inlinePayloadBytes,
   ): Payload | Promise<Payload> {
-    const text = JSON.stringify(parseJsonValue(value, name));
-    // A character takes one to three bytes, so short texts need no exact count.
-    if (text.length * 3 <= inlineBytes) return { json: parseFrozen(text) };
-    const bytes = Buffer.from(text, 'utf8');
-    if (bytes.length <= inlineBytes) return { json: parseFrozen(text) };
+    const copy = copyJson(value, name);
+    // Most are small, and need no exact count.
+    if (copy.mostBytes <= inlineBytes) return { json: copy.value };
+    const bytes = Buffer.from(JSON.stringify(copy.value), 'utf8');
+    if (bytes.length <= inlineBytes) return { json: copy.value };
     if (bytes.length > this.#config.maxPayloadBytes) {
       throw new EngineError('PAYLOAD_TOO_LARGE', `${name} of task ${taskId} has ${bytes.length} bytes of JSON`, {
         field: name,

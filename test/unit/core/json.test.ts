@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   canonicalJson,
+  copyJson,
   freezeJson,
   maximumDepth,
   maximumNodes,
@@ -137,3 +138,67 @@ describe('freezeJson', () => {
     expect(freezeJson(value)).toBe(value);
   });
 });
+
+describe('copyJson', () => {
+  it('gives what JSON would write and read back, frozen throughout, and a bound of its bytes', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+        const text = JSON.stringify(value);
+        fc.pre(!/"(__proto__|constructor|prototype)":/.test(text));
+        const original: unknown = JSON.parse(text);
+        const copy = copyJson(original, 'output');
+        expect(JSON.stringify(copy.value)).toBe(JSON.stringify(original));
+        expect(copy.mostBytes).toBeGreaterThanOrEqual(Buffer.byteLength(text));
+        // One that is frozen is taken to be frozen throughout: nothing is left for another walk to do.
+        expect(isFrozenThroughout(copy.value)).toBe(true);
+      }),
+    );
+  });
+
+  it('leaves out what is undefined, and the prototype that is missing', () => {
+    const bare: unknown = Object.assign(Object.create(null) as object, { a: 1, b: undefined });
+    expect(copyJson(bare, 'output').value).toEqual({ a: 1 });
+    expect(Object.keys(copyJson(bare, 'output').value as object)).toEqual(['a']);
+  });
+
+  it('reads each member once, so that what was checked is what is kept', () => {
+    let reads = 0;
+    const shifting = {
+      get a(): unknown {
+        reads += 1;
+        return reads === 1 ? 'first' : () => 'second';
+      },
+    };
+    expect(copyJson(shifting, 'output').value).toEqual({ a: 'first' });
+    expect(reads).toBe(1);
+  });
+
+  it('is apart from the value: who changes that changes nothing of the copy', () => {
+    const value = { list: [1, { deep: 2 }] };
+    const { value: copy } = copyJson(value, 'output');
+    value.list.push(3);
+    (value.list[1] as { deep: number }).deep = 9;
+    expect(copy).toEqual({ list: [1, { deep: 2 }] });
+  });
+
+  it.each([
+    ['UNSERIALIZABLE', { a: [{ 'b c': 1n }] }, 'output holds bigint at $.a[0].b c, which JSON cannot keep'],
+    ['UNSERIALIZABLE', [['x', '\ud800']], 'output holds a lone surrogate at $[0][1], which JSON cannot keep'],
+    ['INVALID_ARGUMENT', nested(maximumDepth + 1), `output is nested deeper than ${maximumDepth} at $[0]`],
+    [
+      'INVALID_ARGUMENT',
+      { a: JSON.parse('{"__proto__":1}') as unknown },
+      'output has the forbidden key at $.a.__proto__',
+    ],
+    ['INVALID_ARGUMENT', filled(maximumNodes), `output has more than ${maximumNodes} keys and elements`],
+  ])('%s for %#', (code, value, says) => {
+    expect(() => copyJson(value, 'output')).toThrow(
+      expect.objectContaining({ code, message: expect.stringContaining(says) as string }) as Error,
+    );
+  });
+});
+
+function isFrozenThroughout(value: JsonValue): boolean {
+  if (value === null || typeof value !== 'object') return true;
+  return Object.isFrozen(value) && Object.values(value as Record<string, JsonValue>).every(isFrozenThroughout);
+}
