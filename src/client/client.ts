@@ -109,8 +109,11 @@ export interface ClientDeps {
 export const defaultDeadlineMs = 10_000;
 /** How long {@link Client.result} waits when nothing else is said. */
 export const defaultResultTimeoutMs = 60_000;
-/** Longest single wait at an owner: when it dies, the task is found at its next owner after this. */
-const resultPollMs = 5_000;
+/**
+ * Single waits at an owner: when it dies, the task is found at its next owner after the one that runs. They double, so that who waits
+ * for a short task hears of its end soon after a loss, and a thousand who wait for long ones ask seldom.
+ */
+const resultPollMs = { first: 1_000, longest: 8_000 } as const;
 /** How much later than its wait an answer may come. */
 const resultGraceMs = 500;
 
@@ -327,9 +330,9 @@ export class Client {
     const { clock } = this.#deps;
     const deadlineAt = clock.monotonicMs() + timeoutMs;
     let state = 'not asked yet';
-    for (;;) {
+    for (let pollMs: number = resultPollMs.first; ; pollMs = Math.min(resultPollMs.longest, pollMs * 2)) {
       const remainingMs = Math.max(0, Math.ceil(deadlineAt - clock.monotonicMs()));
-      const waitMs = Math.min(resultPollMs, remainingMs);
+      const waitMs = Math.min(pollMs, remainingMs);
       const reply = await this.#send(
         { type: 'task.result', taskId, waitMs },
         { deadlineMs: Math.max(1, remainingMs) + resultGraceMs, signal },

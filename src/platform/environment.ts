@@ -47,6 +47,16 @@ export interface EnvironmentSettings {
   readonly adminNkeyFile?: string;
   /** From `CABINET_ADMIN_INBOX_PREFIX`: where replies to the console may arrive. */
   readonly adminInboxPrefix?: string;
+  /** From `CABINET_HEALTH_PORT`: 0 to 65,535; without it no health is told. */
+  readonly healthPort?: number;
+  /** From `CABINET_HEALTH_HOST`. */
+  readonly healthHost?: string;
+  /** From `CABINET_HEALTH_TLS_KEY`: a PEM file. */
+  readonly healthTlsKeyFile?: string;
+  /** From `CABINET_HEALTH_TLS_CERT`: a PEM file. */
+  readonly healthTlsCertFile?: string;
+  /** From `CABINET_METRICS_TOKEN_FILE`: who has the token in it is told the metrics of a node. */
+  readonly metricsTokenFile?: string;
   /** From `CABINET_PROCESSES`: node processes under one supervisor, 1 to 1,024. */
   readonly processes?: number;
   /** From `CABINET_LOG_LEVEL`: debug, info, warn or error. */
@@ -69,6 +79,11 @@ const ownVariables = [
   'CABINET_ADMIN_TLS_CERT',
   'CABINET_ADMIN_NKEY',
   'CABINET_ADMIN_INBOX_PREFIX',
+  'CABINET_HEALTH_PORT',
+  'CABINET_HEALTH_HOST',
+  'CABINET_HEALTH_TLS_KEY',
+  'CABINET_HEALTH_TLS_CERT',
+  'CABINET_METRICS_TOKEN_FILE',
   'CABINET_PROCESSES',
   'CABINET_LOG_LEVEL',
   'CABINET_LOG_FORMAT',
@@ -109,12 +124,17 @@ export function readEnvironment(environment: Environment = processEnvironment())
     ...present('nodeId', textAt(environment, 'CABINET_NODE_ID')),
     ...present('admin', wordAt(environment, 'CABINET_ADMIN', switches)),
     ...present('adminHost', textAt(environment, 'CABINET_ADMIN_HOST')),
-    ...present('adminPort', integerAt(environment, 'CABINET_ADMIN_PORT', { least: 0, most: 65_535 })),
+    ...present('adminPort', portAt(environment, 'CABINET_ADMIN_PORT')),
     ...present('adminAllowedHosts', textAt(environment, 'CABINET_ADMIN_ALLOWED_HOSTS')),
     ...present('adminTlsKeyFile', textAt(environment, 'CABINET_ADMIN_TLS_KEY')),
     ...present('adminTlsCertFile', textAt(environment, 'CABINET_ADMIN_TLS_CERT')),
     ...present('adminNkeyFile', textAt(environment, 'CABINET_ADMIN_NKEY')),
     ...present('adminInboxPrefix', textAt(environment, 'CABINET_ADMIN_INBOX_PREFIX')),
+    ...present('healthPort', portAt(environment, 'CABINET_HEALTH_PORT')),
+    ...present('healthHost', textAt(environment, 'CABINET_HEALTH_HOST')),
+    ...present('healthTlsKeyFile', textAt(environment, 'CABINET_HEALTH_TLS_KEY')),
+    ...present('healthTlsCertFile', textAt(environment, 'CABINET_HEALTH_TLS_CERT')),
+    ...present('metricsTokenFile', textAt(environment, 'CABINET_METRICS_TOKEN_FILE')),
     ...present('processes', integerAt(environment, 'CABINET_PROCESSES', { least: 1, most: 1_024 })),
     ...present('logLevel', wordAt(environment, 'CABINET_LOG_LEVEL', logLevels)),
     ...present('logFormat', wordAt(environment, 'CABINET_LOG_FORMAT', logFormats)),
@@ -124,7 +144,19 @@ export function readEnvironment(environment: Environment = processEnvironment())
 // Not refused: Kubernetes gives every container the addresses of services, and a service may be named `cabinet`.
 function findUnknown(environment: Environment): readonly string[] {
   const known = new Set<string>([...ownVariables, ...Object.keys(configDefaults).map(variableOf)]);
-  return Object.keys(environment).filter((name) => name.startsWith(prefix) && !known.has(name));
+  return Object.keys(environment).filter(
+    (name) => name.startsWith(prefix) && (!known.has(name) || isServiceLink(environment[name])),
+  );
+}
+
+/** Kubernetes tells containers of a service `cabinet-admin` its address as `CABINET_ADMIN_PORT=tcp://10.0.0.1:4280`. */
+function isServiceLink(value = ''): boolean {
+  return value.startsWith('tcp://');
+}
+
+function portAt(environment: Environment, variable: string): number | undefined {
+  if (isServiceLink(environment[variable])) return undefined;
+  return integerAt(environment, variable, { least: 0, most: 65_535 });
 }
 
 function textAt(environment: Environment, variable: string): string | undefined {

@@ -2,9 +2,11 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Client, type ClientDeps, createClient, deriveTaskId, TaskFailedError } from '../../src/client.ts';
+import type { ClusterLeases } from '../../src/client/cluster-client.ts';
+import { noOrders } from '../../src/core/cluster-orders.ts';
 import { EngineError } from '../../src/core/errors.ts';
 import { shardOf } from '../../src/core/hash.ts';
-import { parsePipelineName, parseTaskId } from '../../src/core/ids.ts';
+import { parseNodeId, parsePipelineName, parseTaskId, type Epoch, type Millis } from '../../src/core/ids.ts';
 import type { ShardCommand } from '../../src/core/messages.ts';
 import type { BlobReference } from '../../src/core/records.ts';
 import type { Reply } from '../../src/core/replies.ts';
@@ -225,14 +227,15 @@ describe('result', () => {
   });
 
   it('asks again while the task is pending', async () => {
-    let asked = 0;
+    const waitsMs: number[] = [];
     const { client, settle } = await world((command) => {
-      asked += 1;
-      if (asked < 4) return { kind: 'pending', taskId: 't-1' as never, state: 'parse.running' };
+      waitsMs.push(command.type === 'task.result' ? command.waitMs : 0);
+      if (waitsMs.length < 6) return { kind: 'pending', taskId: 't-1' as never, state: 'parse.running' };
       return answer(command);
     });
     expect(await settle(client.result(card, 't-1'))).toEqual({ parse: { title: 'A' } });
-    expect(asked).toBe(4);
+    // Soon at first: an owner that is lost costs who waits for a short task little more than its takeover.
+    expect(waitsMs).toEqual([1_000, 2_000, 4_000, 8_000, 8_000, 8_000]);
   });
 
   it('throws TASK_FAILED with the failure when the task was dead-lettered', async () => {
@@ -562,6 +565,32 @@ describe('info and close', () => {
     const { client, bus, settle } = await world(null, { faults: () => fault });
     await settle(serveInfo(bus, info));
     await expect(settle(client.info({ deadlineMs: 2_000 }))).rejects.toMatchObject({ code });
+  });
+
+  it('throws BUS_FORBIDDEN with the subject at once, long before the deadline', async () => {
+    const { client, clock, bus, settle } = await world(null, { faults: () => 'forbidden' });
+    await settle(serveInfo(bus, info));
+    await expect(settle(client.info({ deadlineMs: 60_000 }))).rejects.toMatchObject({
+      code: 'BUS_FORBIDDEN',
+      field: 'cabinet.api.info',
+    });
+    expect(clock.monotonicMs()).toBeLessThan(100);
+  });
+
+  it('throws BUS_FORBIDDEN for the state of a cluster whose nodes it may not ask: they are not known to be down', async () => {
+    const lease = { nodeId: parseNodeId('n-1'), incarnation: 'i-1', startedAt: 0 as Millis, draining: false };
+    const leases: ClusterLeases = {
+      listNodes: async () => [lease],
+      listShards: async () => [],
+      readOrders: async () => ({ orders: noOrders, revision: 0 }),
+      readNode: async () => lease,
+      readShard: async (shard) => ({ shard, owner: null, epoch: 0 as Epoch, revision: 0 }),
+      writeOrders: async () => ({ kind: 'held', revision: 1 }),
+    };
+    const { client, settle } = await world(null, { faults: () => 'forbidden', leases });
+    const forbidden = { code: 'BUS_FORBIDDEN', field: 'cabinet.node.n-1' };
+    await expect(settle(client.cluster.status())).rejects.toMatchObject(forbidden);
+    await expect(settle(client.cluster.drain('n-1'))).rejects.toMatchObject(forbidden);
   });
 
   it.each([

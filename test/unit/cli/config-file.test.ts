@@ -60,6 +60,14 @@ describe('a configuration', () => {
     ],
     [{ pipelines: [demo], inspector: { url: 'x' } }, 'inspector.url is not a setting'],
     [{ pipelines: [demo], inspector: { hostedViewerUrl: 7 } }, 'inspector.hostedViewerUrl must be text'],
+    [{ pipelines: [demo], admin: { tls: true } }, 'admin.tls is not a setting'],
+    [{ pipelines: [demo], health: { ports: [1] } }, 'health.ports is not a setting'],
+    [{ pipelines: [demo], health: { port: 65_536 } }, 'health.port must be a whole number from 0 to 65535'],
+    [{ pipelines: [demo], health: { host: '' } }, 'health.host must be text that is not empty'],
+    [{ pipelines: [demo], admin: { enabled: 'yes' } }, 'admin.enabled must be true or false'],
+    [{ pipelines: [demo], admin: { port: 65_536 } }, 'admin.port must be a whole number from 0 to 65535'],
+    [{ pipelines: [demo], admin: { host: '' } }, 'admin.host must be text'],
+    [{ pipelines: [demo], admin: { allowedHosts: 'one' } }, 'admin.allowedHosts must be a list of names'],
     [{ pipelines: [demo], nodeId: '' }, 'nodeId must be text'],
   ])('CONFIG_INVALID: %#', (value, says) => {
     expect(() => checkConfig(value, 'cabinet.config.mjs')).toThrow(

@@ -95,6 +95,39 @@ describe('settings', () => {
     expect(sourceOf(flagged, 'supervisor.processes')).toBe('flag --nodes');
   });
 
+  it('the console is on, off or as the command has it; its files are relative to where they are named', () => {
+    const config = { admin: { enabled: true, port: 1, tlsKeyFile: 'key.pem', allowedHosts: ['file.example'] } };
+    expect(resolve().admin.enabled).toBeUndefined();
+    expect(resolve({}, {}, config).admin).toMatchObject({ enabled: true, port: 1, tlsKeyFile: '/etc/app/key.pem' });
+    const environment = { CABINET_ADMIN: 'off', CABINET_ADMIN_TLS_KEY: 'k.pem', CABINET_ADMIN_ALLOWED_HOSTS: 'a, b' };
+    const ofEnvironment = resolve({}, environment, config);
+    expect(ofEnvironment.admin).toMatchObject({
+      enabled: false,
+      tlsKeyFile: '/project/k.pem',
+      allowedHosts: ['a', 'b'],
+    });
+    expect(sourceOf(ofEnvironment, 'admin.enabled')).toBe('env CABINET_ADMIN');
+    const flagged = resolve({ admin: true, adminPort: 0, adminAllowedHost: ['c'] }, environment, config);
+    expect(flagged.admin).toMatchObject({ enabled: true, port: 0, allowedHosts: ['c'] });
+    expect(sourceOf(resolve({ admin: false }), 'admin.enabled')).toBe('flag --no-admin');
+  });
+
+  it('health is told nowhere unless a port is named; its files are relative to where they are named', () => {
+    const config = { health: { port: 1, host: '0.0.0.0', metricsTokenFile: 'token' } };
+    expect(resolve().health).toEqual({});
+    expect(resolve({}, {}, config).health).toEqual({
+      port: 1,
+      host: '0.0.0.0',
+      metricsTokenFile: '/etc/app/token',
+    });
+    const environment = { CABINET_HEALTH_PORT: '2', CABINET_HEALTH_TLS_KEY: 'k', CABINET_METRICS_TOKEN_FILE: 't' };
+    const ofEnvironment = resolve({}, environment, config);
+    expect(ofEnvironment.health).toMatchObject({ port: 2, tlsKeyFile: '/project/k', metricsTokenFile: '/project/t' });
+    expect(sourceOf(ofEnvironment, 'health.port')).toBe('env CABINET_HEALTH_PORT');
+    const flagged = resolve({ healthPort: 0, healthHost: '::', healthTlsCert: 'c' }, environment, config);
+    expect(flagged.health).toMatchObject({ port: 0, host: '::', tlsCertFile: '/project/c' });
+  });
+
   it.each<[SettingFlags, Environment, Record<string, unknown>, RegExp, string]>([
     [{ namespace: 'Not Good' }, {}, {}, /namespace must be/, 'flag --namespace'],
     [{}, { CABINET_SHARD_COUNT: '0' }, {}, /shardCount must be .*, got 0/, 'env CABINET_SHARD_COUNT'],

@@ -50,6 +50,61 @@ describe('the environment', () => {
     expect(settings.unknownVariables).toEqual(['CABINET_LEASE_TTL', 'CABINET_SERVICE_HOST']);
   });
 
+  it('takes the address of a service named cabinet-admin, as Kubernetes tells it, for no port', () => {
+    const settings = readEnvironment({ CABINET_ADMIN_PORT: 'tcp://10.0.0.1:4280' });
+    expect(settings.adminPort).toBeUndefined();
+    expect(settings.unknownVariables).toEqual(['CABINET_ADMIN_PORT']);
+  });
+
+  it('says where health is told, and that the address of a service named cabinet-health is no port', () => {
+    const variables = {
+      CABINET_HEALTH_PORT: '4281',
+      CABINET_HEALTH_HOST: '0.0.0.0',
+      CABINET_HEALTH_TLS_KEY: 'key.pem',
+      CABINET_HEALTH_TLS_CERT: 'cert.pem',
+      CABINET_METRICS_TOKEN_FILE: 'token',
+    };
+    expect(readEnvironment(variables)).toMatchObject({
+      healthPort: 4_281,
+      healthHost: '0.0.0.0',
+      healthTlsKeyFile: 'key.pem',
+      healthTlsCertFile: 'cert.pem',
+      metricsTokenFile: 'token',
+      unknownVariables: [],
+    });
+    expect(readEnvironment({ CABINET_HEALTH_PORT: 'tcp://10.0.0.1:1' }).healthPort).toBeUndefined();
+    expect(() => readEnvironment({ CABINET_HEALTH_PORT: '65536' })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', field: 'CABINET_HEALTH_PORT' }) as Error,
+    );
+  });
+
+  it('says whether and where the console is served, and with which files', () => {
+    const variables = {
+      CABINET_ADMIN: 'off',
+      CABINET_ADMIN_HOST: '0.0.0.0',
+      CABINET_ADMIN_PORT: '0',
+      CABINET_ADMIN_ALLOWED_HOSTS: 'a.example,b.example',
+      CABINET_ADMIN_TLS_KEY: 'key.pem',
+      CABINET_ADMIN_TLS_CERT: 'cert.pem',
+      CABINET_ADMIN_NKEY: 'console.nk',
+      CABINET_ADMIN_INBOX_PREFIX: '_INBOX_cabinet_console',
+    };
+    expect(readEnvironment(variables)).toMatchObject({
+      admin: 'off',
+      adminHost: '0.0.0.0',
+      adminPort: 0,
+      adminAllowedHosts: 'a.example,b.example',
+      adminTlsKeyFile: 'key.pem',
+      adminTlsCertFile: 'cert.pem',
+      adminNkeyFile: 'console.nk',
+      adminInboxPrefix: '_INBOX_cabinet_console',
+      unknownVariables: [],
+    });
+    expect(() => readEnvironment({ CABINET_ADMIN: 'yes' })).toThrow(
+      expect.objectContaining({ code: 'CONFIG_INVALID', field: 'CABINET_ADMIN', limit: 'one of on, off' }) as Error,
+    );
+  });
+
   it('is that of this process when none is given', () => {
     expect(processEnvironment()['PATH']).toBe(process.env['PATH']);
   });
