@@ -54,6 +54,18 @@ export interface ConfigFileAdmin {
   readonly inboxPrefix?: string | undefined;
 }
 
+/** Where `cabinet start` tells its health. Files are relative to the configuration file. */
+export interface ConfigFileHealth {
+  /** No health is told when left out. */
+  readonly port?: number | undefined;
+  /** 127.0.0.1 when left out. Any other address is fine for yes or no; metrics there need both TLS files. */
+  readonly host?: string | undefined;
+  readonly tlsKeyFile?: string | undefined;
+  readonly tlsCertFile?: string | undefined;
+  /** Metrics are told to whoever has the token in this file; to nobody when left out. */
+  readonly metricsTokenFile?: string | undefined;
+}
+
 /** What a `cabinet.config` file exports by default. */
 export interface CabinetConfig {
   /** At least one; of a pipeline that still has tasks of older versions, those versions too. */
@@ -67,6 +79,7 @@ export interface CabinetConfig {
   readonly supervisor?: ConfigFileSupervisor | undefined;
   readonly inspector?: ConfigFileInspector | undefined;
   readonly admin?: ConfigFileAdmin | undefined;
+  readonly health?: ConfigFileHealth | undefined;
 }
 
 /** A checked configuration file. `pipelines` is empty only in a JSON file, which cannot hold definitions. */
@@ -77,7 +90,17 @@ export function defineConfig(config: CabinetConfig): CabinetConfig {
   return config;
 }
 
-const configKeys = new Set(['pipelines', 'ports', 'engine', 'nats', 'nodeId', 'supervisor', 'inspector', 'admin']);
+const configKeys = new Set([
+  'pipelines',
+  'ports',
+  'engine',
+  'nats',
+  'nodeId',
+  'supervisor',
+  'inspector',
+  'admin',
+  'health',
+]);
 const natsKeys: ReadonlySet<string> = new Set<keyof ConfigFileNats>([
   'servers',
   'monitorUrls',
@@ -108,6 +131,8 @@ const adminKeys: ReadonlySet<string> = new Set<keyof ConfigFileAdmin>([
   'allowedHosts',
   ...adminTextKeys,
 ]);
+const healthTextKeys = ['host', 'tlsKeyFile', 'tlsCertFile', 'metricsTokenFile'] as const;
+const healthKeys: ReadonlySet<string> = new Set<keyof ConfigFileHealth>(['port', ...healthTextKeys]);
 const natsTextKeys = [
   'dataDir',
   'token',
@@ -137,6 +162,7 @@ export function checkConfig(value: unknown, path: string): CheckedConfig {
   if (config['supervisor'] !== undefined) checkSupervisor(asObject(config['supervisor'], path, 'supervisor'), path);
   if (config['inspector'] !== undefined) checkInspector(asObject(config['inspector'], path, 'inspector'), path);
   if (config['admin'] !== undefined) checkAdmin(asObject(config['admin'], path, 'admin'), path);
+  if (config['health'] !== undefined) checkHealth(asObject(config['health'], path, 'health'), path);
   if (config['nodeId'] !== undefined) checkText(config['nodeId'], path, 'nodeId');
   return { ...(config as Omit<CheckedConfig, 'pipelines'>), pipelines };
 }
@@ -203,12 +229,21 @@ function checkAdmin(admin: Readonly<Record<string, unknown>>, path: string): voi
   if (enabled !== undefined && typeof enabled !== 'boolean') {
     throw invalid(path, 'admin.enabled', 'must be true or false', enabled);
   }
-  if (port !== undefined && !(Number.isInteger(port) && Number(port) >= 0 && Number(port) <= 65_535)) {
-    throw invalid(path, 'admin.port', 'must be a whole number from 0 to 65535', port);
-  }
+  checkPort(port, path, 'admin.port');
   if (allowedHosts === undefined) return;
   const isList = Array.isArray(allowedHosts) && allowedHosts.every((host) => typeof host === 'string' && host !== '');
   if (!isList) throw invalid(path, 'admin.allowedHosts', 'must be a list of names', allowedHosts);
+}
+
+function checkHealth(health: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(health, healthKeys, path, 'health.');
+  for (const key of healthTextKeys) if (health[key] !== undefined) checkText(health[key], path, `health.${key}`);
+  checkPort(health['port'], path, 'health.port');
+}
+
+function checkPort(port: unknown, path: string, field: string): void {
+  if (port === undefined || (Number.isInteger(port) && Number(port) >= 0 && Number(port) <= 65_535)) return;
+  throw invalid(path, field, 'must be a whole number from 0 to 65535', port);
 }
 
 function isSecret(key: string): boolean {

@@ -88,6 +88,8 @@ export interface RunningNode {
   readonly client: Client;
   readonly status: EngineStatus;
   readonly isReady: boolean;
+  /** False: a connection to NATS was closed for good, which no reconnect mends. */
+  readonly isLive: boolean;
   /** Hands its shards over, lets drivers finish within the grace, and stops what it started. Safe to call twice. */
   stop(options?: { readonly graceMs?: number }): Promise<void>;
 }
@@ -288,6 +290,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       },
       get isReady() {
         return engine.isReady && requests.isConnected && commits.isConnected;
+      },
+      get isLive() {
+        return !requests.connection.isClosed() && !commits.connection.isClosed();
       },
       stop: (stopOptions = {}) => undo.run(stopOptions.graceMs ?? config.drainGraceMs),
     };

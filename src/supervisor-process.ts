@@ -44,6 +44,10 @@ export interface RunningSupervisor {
   readonly supervisor: ProcessSupervisor;
   /** Of the NATS server, for a client on this machine. */
   readonly servers: string | readonly string[];
+  /** As the supervisor: all nodes serve what they should, and no stop was asked for. */
+  readonly isReady: boolean;
+  /** False: its connection to NATS was closed for good, which no reconnect mends. */
+  readonly isLive: boolean;
   /** The supervisor's own numbers. */
   readonly metrics: PrometheusMetrics;
   /** Its numbers and those of the nodes as one. */
@@ -119,7 +123,20 @@ export async function startSupervisor(options: SupervisorOptions): Promise<Runni
     supervisor.start();
     joined.start(supervisor);
     undo.push('numbers of the nodes', async () => joined.stop());
-    return { baseId, supervisor, servers, metrics, readMetrics: () => joined.read(), close: () => undo.run() };
+    return {
+      baseId,
+      supervisor,
+      servers,
+      get isReady() {
+        return supervisor.isReady;
+      },
+      get isLive() {
+        return !link.connection.isClosed();
+      },
+      metrics,
+      readMetrics: () => joined.read(),
+      close: () => undo.run(),
+    };
   } catch (error) {
     await undo.run();
     throw error;

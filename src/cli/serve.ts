@@ -1,12 +1,15 @@
 import type { RunningAdminServer } from '../admin-server.ts';
+import type { CheckedConfig } from '../config-file.ts';
 import type { RunningNode } from '../node.ts';
 import { asError, type EngineError } from '../core/errors.ts';
+import type { PrometheusMetrics } from '../platform/prometheus-metrics.ts';
 import { readEnvironment } from '../platform/environment.ts';
 import type { PinoLogger } from '../platform/pino-logger.ts';
 import { errorLine } from './cli-error.ts';
 import { readLink, readSettings } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { openHealth, type ProcessHealth } from './health.ts';
 import { requirePipelines } from './local-pipelines.ts';
 import { checkConsole, openConsole } from './open-console.ts';
 import type { OutputOptions, SettingOptions } from './options.ts';
@@ -58,9 +61,32 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
   for (const variable of readEnvironment(context.environment).unknownVariables) {
     logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
   }
-  const { startNode } = await import('../node.ts');
   const { PrometheusMetrics } = await import('../platform/prometheus-metrics.ts');
   const metrics = new PrometheusMetrics({ processMetrics: true });
+  const health = await openHealth(settings.health, { logger, metrics: () => metrics.text() });
+  void stop.requested.then(() => health.ends());
+  try {
+    return await runNode(context, settings, { options, style, config, servesConsole, logger, metrics, health, stop });
+  } finally {
+    await health.close();
+  }
+}
+
+/** What {@link serve} has at hand when it starts the node. */
+interface ServeParts {
+  readonly options: ServeOptions;
+  readonly style: ServeStyle;
+  readonly config: CheckedConfig;
+  readonly servesConsole: boolean;
+  readonly logger: PinoLogger;
+  readonly metrics: PrometheusMetrics;
+  readonly health: ProcessHealth;
+  readonly stop: StopRequest;
+}
+
+async function runNode(context: CliContext, settings: Settings, parts: ServeParts): Promise<ExitCode> {
+  const { options, style, config, servesConsole, logger, metrics, health, stop } = parts;
+  const { startNode } = await import('../node.ts');
   const node = await startNode({
     pipelines: config.pipelines,
     ports: config.ports,
@@ -72,6 +98,7 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
     onFailed: (error) => stop.request({ kind: 'failed', error }),
   });
   stop.ownsServer = settings.nats.servers === undefined;
+  health.serves(node);
   let served: RunningAdminServer | null = null;
   if (!stop.isRequested && servesConsole) {
     try {

@@ -1,13 +1,20 @@
 import { resolve } from 'node:path';
-import type { ConfigFileAdmin, ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
+import type {
+  ConfigFileAdmin,
+  ConfigFileHealth,
+  ConfigFileInspector,
+  ConfigFileNats,
+  ConfigFileSupervisor,
+} from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
 import { pickAdmin, type AdminFlags } from './admin-settings.ts';
 import type { LoadedConfig } from './config-loader.ts';
+import { pickHealth, type HealthFlags } from './health-settings.ts';
 
 /** What the command line says about settings. */
-export interface SettingFlags extends AdminFlags {
+export interface SettingFlags extends AdminFlags, HealthFlags {
   readonly nats?: string | undefined;
   readonly creds?: string | undefined;
   readonly nkey?: string | undefined;
@@ -59,6 +66,8 @@ export interface Settings {
   readonly inspector: ConfigFileInspector;
   /** `enabled` undefined: as the command does by itself. Files are absolute. */
   readonly admin: ConfigFileAdmin;
+  /** `port` undefined: no health is told. Files are absolute. */
+  readonly health: ConfigFileHealth;
   /** The file that was read, or null. */
   readonly file: LoadedConfig | null;
   /** Every setting with where it comes from, secrets included. */
@@ -152,6 +161,14 @@ export function resolveSettings(sources: {
     file: file?.config.inspector?.hostedViewerUrl,
   });
   const admin = pickAdmin({ flags, environment, file: file?.config.admin ?? {}, pick, inFileFolder, inWorkingFolder });
+  const health = pickHealth({
+    flags,
+    environment,
+    file: file?.config.health ?? {},
+    pick,
+    inFileFolder,
+    inWorkingFolder,
+  });
   const engine = pickEngine(sources);
   const list = [
     servers,
@@ -166,6 +183,7 @@ export function resolveSettings(sources: {
     ...supervisor,
     hostedViewerUrl,
     ...admin,
+    ...health,
     ...engine,
   ];
   const nats = Object.fromEntries(
@@ -184,6 +202,7 @@ export function resolveSettings(sources: {
     supervisor: Object.fromEntries(supervisor.map(({ name, value }) => [name.slice('supervisor.'.length), value])),
     inspector: { hostedViewerUrl: hostedViewerUrl.value as string | undefined },
     admin: Object.fromEntries(admin.map(({ name, value }) => [name.slice('admin.'.length), value])),
+    health: Object.fromEntries(health.map(({ name, value }) => [name.slice('health.'.length), value])),
     file,
     list,
   };

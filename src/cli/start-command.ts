@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { readSettings } from './cluster.ts';
 import type { CliContext } from './context.ts';
+import { addHealthOptions } from './health-options.ts';
 import { addExamples, durationParser, integerParser } from './options.ts';
 import { readyLine } from './ready-line.ts';
 import { addServeOptions } from './serve-options.ts';
@@ -29,7 +30,7 @@ export function addStart(parent: Command, context: CliContext): void {
         },
       });
     });
-  addServeOptions(command)
+  addHealthOptions(addServeOptions(command))
     .option(
       '--nodes <count>',
       'run so many nodes, each a process, under a supervisor (env CABINET_PROCESSES)',
@@ -45,5 +46,6 @@ export function addStart(parent: Command, context: CliContext): void {
     'NATS_URL=nats://10.0.0.5:4222 cabinet start --node-id node-1 --grace 30s',
     'cabinet start --data-dir /var/lib/cabinet --log-format json',
     'cabinet start --nodes 4',
+    'cabinet start --health-host 0.0.0.0 --health-port 4281',
   );
 }

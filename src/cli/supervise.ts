@@ -2,12 +2,14 @@ import type { HealthCheck } from '../admin/admin-deps.ts';
 import type { RunningAdminServer } from '../admin-server.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { readEnvironment } from '../platform/environment.ts';
+import { writeExposition } from '../platform/exposition.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunningSupervisor } from '../supervisor-process.ts';
 import { errorLine } from './cli-error.ts';
 import { readLink } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { openHealth, type ProcessHealth } from './health.ts';
 import { requirePipelines } from './local-pipelines.ts';
 import { checkConsole, openConsole } from './open-console.ts';
 import type { StopSignal } from './process-events.ts';
@@ -45,6 +47,7 @@ export async function supervise(
 
   const signals: StopSignal[] = [];
   let running: RunningSupervisor | null = null;
+  let health: ProcessHealth | null = null;
   const heed = (): void => {
     const [first, second] = signals;
     if (running === null || first === undefined) return;
@@ -64,6 +67,7 @@ export async function supervise(
   context.events.claim({
     onSignal: (signal) => {
       signals.push(signal);
+      health?.ends();
       if (signals.length === 1) logger.info({ signal }, 'the nodes drain; a second signal stops them at once');
       else logger.warn({ signal }, 'a second signal: the nodes stop at once');
       // Before the processes are started nobody has anything to lose but the server, which the next start adopts.
@@ -81,6 +85,11 @@ export async function supervise(
     onOutputClosed: () => undefined,
   });
 
+  health = await openHealth(settings.health, {
+    logger,
+    metrics: async () => writeExposition((await running?.readMetrics()) ?? []),
+  });
+  if (signals.length > 0) health.ends();
   const { startSupervisor } = await import('../supervisor-process.ts');
   const { processes = 1, hungAfterMs, ...bounds } = settings.supervisor;
   const { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat } = options;
@@ -111,6 +120,7 @@ export async function supervise(
   heed();
   const first = await Promise.race([supervisor.ready, supervisor.ended]);
   let served: RunningAdminServer | null = null;
+  if ('natsUrl' in first) health.serves(running);
   if ('natsUrl' in first && signals.length === 0) {
     try {
       if (servesConsole) served = await openSupervisorConsole(context, settings, running, logger);
@@ -128,6 +138,7 @@ export async function supervise(
   if (signals.length > 1) return await new Promise<ExitCode>(() => undefined); // `endNow` ends the process.
   await served?.stop();
   await running.close();
+  await health.close();
   if (outcome.kind === 'failed') throw EngineError.fromReport(outcome.error);
   if (outcome.kind === 'drained') logger.info({}, 'all nodes have drained');
   else logger.error({}, 'not every node has drained');
