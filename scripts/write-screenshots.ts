@@ -13,8 +13,7 @@ const trafficMs = 30_000;
 
 await mkdir(folder, { recursive: true });
 const world = await startConsoleWorld();
-const { url } = world.admin;
-const { client } = world;
+const { url, client } = world;
 let count = 0;
 const submit = (input: object, taskId?: string): Promise<unknown> => {
   count += 1;
@@ -61,7 +60,16 @@ try {
     await page.getByRole('button', { name: 'Cancel…' }).click();
     await page.getByLabel('Reason').fill('the card was sold');
   });
-  await take('pipeline', open('/pipelines/listing'), true);
+  await take('pipelines', open('/pipelines'));
+  await take(
+    'pipeline',
+    async () => {
+      await page.goto(`${url}/pipelines/listing`);
+      // Rates are of what the page has seen itself.
+      await page.waitForTimeout(trafficMs / 2);
+    },
+    true,
+  );
   await take('dead-letters', async () => {
     await page.goto(`${url}/dead-letters`);
     await page.getByRole('button', { name: 'Show tasks' }).first().click();
@@ -83,10 +91,39 @@ try {
   });
   await client.cluster.uncordon('n-1');
   await take('audit', open('/audit'));
+  for (const [name, role] of [
+    ['anna', 'operator'],
+    ['ci-deploy', 'operator'],
+    ['wall-screen', 'viewer'],
+  ]) {
+    const expiresAt = Date.now() + 30 * 86_400_000;
+    await world.ask('/api/tokens', { method: 'POST', body: { name, role, expiresAt } });
+  }
+  await take('tokens', open('/tokens'));
+  await take('token-new', async () => {
+    await page.getByRole('button', { name: 'New token…' }).click();
+    await page.getByLabel('Name').fill('night-shift');
+    await page.getByRole('radio', { name: /^operator/ }).check();
+    await page.getByLabel('Reason').fill('they redrive what fails at night');
+  });
   await page.emulateMedia({ colorScheme: 'dark' });
   await page.goto(url);
-  await take('overview-dark', () => page.waitForTimeout(trafficMs / 3));
+  await take('overview-dark', () => page.waitForTimeout(trafficMs));
+  await take('tasks-dark', open('/tasks?q=status:active,completed,failed'));
   await take('task-dark', open('/tasks/card-4711'), true);
+  await take(
+    'pipeline-dark',
+    async () => {
+      await page.goto(`${url}/pipelines/listing`);
+      await page.waitForTimeout(trafficMs / 2);
+    },
+    true,
+  );
+  await take('dead-letters-dark', open('/dead-letters'));
+  await take('bulk-dark', open('/bulk'));
+  await take('cluster-dark', open('/cluster'));
+  await take('audit-dark', open('/audit'));
+  await take('tokens-dark', open('/tokens'));
 } finally {
   clearInterval(traffic);
   await watched.close();

@@ -1,8 +1,7 @@
 import type { JSX } from 'preact';
 import { LocationProvider, Router, Route, useLocation } from 'preact-iso';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ApiError } from './api/http.ts';
-import { asApiError } from './live.ts';
+import { asApiError, type ApiError } from './api/http.ts';
 import { ActionDialogHost } from './parts/action-dialog.tsx';
 import { ErrorBox } from './parts/error-box.tsx';
 import { ShellHead, ShellNav } from './parts/shell.tsx';
@@ -17,6 +16,7 @@ import { OverviewScreen } from './screens/overview.tsx';
 import { PipelineScreen, PipelinesScreen } from './screens/pipelines.tsx';
 import { TaskScreen } from './screens/task.tsx';
 import { TasksScreen } from './screens/tasks.tsx';
+import { TokensScreen } from './screens/tokens.tsx';
 
 /** The page: a login, or the screens with their frame. */
 export function App(): JSX.Element {
@@ -78,6 +78,7 @@ function Frame(): JSX.Element {
             <Route path="/bulk/:bulkId" component={BulkRunScreen} />
             <Route path="/cluster" component={ClusterScreen} />
             <Route path="/audit" component={AuditScreen} />
+            <Route path="/tokens" component={TokensScreen} />
             <Route default component={NothingScreen} />
           </Router>
         </main>

@@ -23,7 +23,7 @@ export interface PageFiles {
 
 /** Addresses of the page's screens: each of them answers with the one HTML file, and the page shows what belongs there. */
 const screenPattern =
-  /^\/(?:login|tasks(?:\/[A-Za-z0-9_-]+)?|pipelines(?:\/[a-z0-9-]+)?|dead-letters|bulk(?:\/[A-Za-z0-9_-]+)?|cluster|audit)?$/;
+  /^\/(?:login|tasks(?:\/[A-Za-z0-9_-]+)?|pipelines(?:\/[a-z0-9-]+)?|dead-letters|bulk(?:\/[A-Za-z0-9_-]+)?|cluster|audit|tokens)?$/;
 const hashedPattern = /^\/assets\/.+-[\w-]{8}\.\w+$/;
 const maximumPageBytes = 8 * 1024 * 1024;
 

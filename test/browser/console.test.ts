@@ -8,6 +8,8 @@ import { longPipeline } from '../support/console-pipelines.ts';
 import { eventually } from '../support/nats-world.ts';
 
 const waitMs = 20_000;
+/** The API takes so many questions a second of one token, and the page asks with the same one. */
+const askEveryMs = 100;
 /** In a message, a title and a reason: shown as text it does nothing. */
 const canary = `<img src=x onerror="window.canaryRan=1"><script>window.canaryRan=1</script>`;
 const longId = `long-${'x'.repeat(123)}`;
@@ -20,7 +22,7 @@ describe('the console in a real browser, on two nodes', () => {
 
   beforeAll(async () => {
     world = await startConsoleWorld();
-    url = world.admin.url;
+    ({ url } = world);
     const submit = (taskId: string, input: object): Promise<unknown> =>
       world.client.submit('listing', { title: `Card ${taskId}`, ...input }, { taskId });
     await Promise.all([
@@ -33,11 +35,15 @@ describe('the console in a real browser, on two nodes', () => {
       submit('limited-1', { fault: 'limited' }),
       world.client.submit(longPipeline.name, { a: 1 }, { taskId: longId }),
     ]);
-    await eventually('the index has all of them where they come to rest', async () => {
-      const groups = await world.index.countBy('status', {}, 10);
-      const count = (key: string): number => groups.find((group) => group.key === key)?.count ?? 0;
-      return count('completed') === 6 && count('deadLettered') === 4 && count('running') === 4;
-    });
+    await eventually(
+      'the index has all of them where they come to rest',
+      async () => {
+        const counts = await world.countByStatus();
+        return counts.get('completed') === 6 && counts.get('deadLettered') === 4 && counts.get('running') === 4;
+      },
+      waitMs,
+      askEveryMs,
+    );
     watched = await openPage(url);
     ({ page } = watched);
     page.setDefaultTimeout(waitMs);
@@ -88,12 +94,18 @@ describe('the console in a real browser, on two nodes', () => {
 
   /** The line of the audit log that tells that the action was done. */
   async function audited(action: string, reason: string): Promise<AdminAuditEntry> {
-    const find = (): AdminAuditEntry | undefined =>
-      world.audit.entries.find(
-        (entry) => entry.action === action && entry.reason === reason && entry.outcome === 'done',
-      );
-    await eventually(`${action} is in the audit log`, () => find() !== undefined);
-    return find() as AdminAuditEntry;
+    let found: AdminAuditEntry | undefined;
+    await eventually(
+      `${action} is in the audit log`,
+      async () => {
+        const entries = await world.auditOf(action);
+        found = entries.find((entry) => entry.reason === reason && entry.outcome === 'done');
+        return found !== undefined;
+      },
+      waitMs,
+      askEveryMs,
+    );
+    return found as AdminAuditEntry;
   }
 
   async function untilStatus(taskId: string, status: string): Promise<void> {
@@ -121,7 +133,10 @@ describe('the console in a real browser, on two nodes', () => {
     expect(await row('completed').textContent()).toMatch(/6$/);
     expect(await row('dead letter').textContent()).toMatch(/4$/);
     expect(await row('running').textContent()).toMatch(/4$/);
-    expect(await page.locator('.chart canvas').count()).toBe(3);
+    await page.getByText('live', { exact: true }).waitFor();
+    for (const title of ['Ended tasks per second', 'Latency of completed tasks', 'Latency of stages, p95', 'Backlog'])
+      await page.getByRole('figure').filter({ hasText: title }).locator('canvas').waitFor();
+    await page.getByRole('figure').filter({ hasText: 'Failed attempts per second' }).waitFor();
   });
 
   it('Tasks has all of them, keeps its filter in the URL, and says what is wrong with one', async () => {
@@ -317,6 +332,117 @@ describe('the console in a real browser, on two nodes', () => {
     expect(await audited('bulk.cancel', 'not wanted')).toMatchObject({ outcome: 'done' });
   });
 
+  it('Bulk: a run is held, goes on, and is ended before its last task, each with a reason', async () => {
+    const ids = Array.from({ length: 12 }, (_, index) => `paced-${String(index).padStart(2, '0')}`);
+    const submit = (taskId: string): Promise<unknown> =>
+      world.client.submit('listing', { title: taskId, fault: 'fatal', message: 'a paced cause' }, { taskId });
+    await Promise.all(ids.map(submit));
+    await Promise.all(ids.map((id) => untilStatus(id, 'deadLettered')));
+    await open('/tasks?q=status:failed+paced-', 'Tasks');
+    await page.getByText('12 tasks').waitFor();
+    await button('Redrive…').click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('12 tasks would be concerned').waitFor();
+    await dialog.getByRole('spinbutton', { name: 'First batch' }).fill('2');
+    await dialog.getByRole('spinbutton', { name: 'Watch it' }).fill('1');
+    await dialog.getByRole('spinbutton', { name: 'Then' }).fill('1');
+    const { commandId, commandLine } = await confirm({ reason: 'bit by bit', typed: 'redrive 12', verb: 'Redrive' });
+    expect(commandLine).toContain(`curl --fail-with-body -X POST ${url}/api/bulk`);
+    expect(commandLine).toContain(`"bulkId":"${commandId}"`);
+    await page.getByRole('heading', { level: 1, name: 'Bulk redrive' }).waitFor();
+    await page.getByText(/ [3-9] of 12 sent/).waitFor();
+
+    await button('Hold…').click();
+    const held = await confirm({ reason: 'let me look', verb: 'Hold' });
+    expect(held.commandLine).toContain(`-X POST ${url}/api/bulk/${commandId}/pause`);
+    await page.getByText('held; it').waitFor();
+    const progress = page.getByRole('progressbar', { name: 'Tasks that were commanded' });
+    const sent = Number(await progress.getAttribute('value'));
+    expect(sent).toBeLessThan(12);
+    await button('Go on…').click();
+    await confirm({ reason: 'looks good', verb: 'Go on' });
+    await eventually('it goes on', async () => Number(await progress.getAttribute('value')) > sent, waitMs);
+    await button('End…').click();
+    await confirm({ reason: 'enough', typed: 'abort', verb: 'End' });
+    await page.getByText('aborted', { exact: true }).waitFor();
+    expect(Number(await progress.getAttribute('value'))).toBeLessThan(12);
+    expect(await button('Hold…').count()).toBe(0);
+    for (const [action, reason] of [
+      ['bulk.pause', 'let me look'],
+      ['bulk.resume', 'looks good'],
+      ['bulk.abort', 'enough'],
+    ] as const)
+      expect(await audited(action, reason)).toMatchObject({ target: commandId, principal: 'first-admin' });
+    await open('/bulk', 'Bulk actions');
+    await page.getByRole('row').filter({ hasText: 'bit by bit' }).getByText('aborted').waitFor();
+  });
+
+  it('Bulk: a run whose tasks fail again stops by itself and says so', async () => {
+    const ids = Array.from({ length: 6 }, (_, index) => `broken-${index}`);
+    await Promise.all(
+      ids.map((taskId) => world.client.submit('listing', { title: taskId, fault: 'broken' }, { taskId })),
+    );
+    await Promise.all(ids.map((id) => untilStatus(id, 'deadLettered')));
+    await open('/tasks?q=status:failed+broken-', 'Tasks');
+    await page.getByText('6 tasks').waitFor();
+    await button('Redrive…').click();
+    await page.getByRole('dialog').getByRole('spinbutton', { name: 'First batch' }).fill('3');
+    await confirm({ reason: 'once more', typed: 'redrive 6', verb: 'Redrive' });
+    await page.getByText('stopped: too many failures').waitFor();
+    await page.getByText('3 of 6 sent').waitFor();
+    const tile = page.locator('.tile').filter({ hasText: 'Failed again' });
+    expect(Number(await tile.locator('.big').textContent())).toBeGreaterThan(0);
+    expect(await page.getByText('Failed commands (0)').count()).toBe(1);
+  });
+
+  it('Tokens: one is made, shown once, works with its role, and ends when it is revoked', async () => {
+    await open('/tokens', 'Tokens');
+    await page.getByRole('row').filter({ hasText: 'first-admin' }).getByText('you').waitFor();
+    await button('New token…').click();
+    const dialog = page.getByRole('dialog');
+    expect(await dialog.getByRole('button', { name: 'Make', exact: true }).isDisabled()).toBe(true);
+    await dialog.getByLabel('Name').fill('-odd name-');
+    expect(await dialog.getByRole('button', { name: 'Make', exact: true }).isDisabled()).toBe(true);
+    await dialog.getByLabel('Name').fill('ci-deploy');
+    await dialog.getByRole('radio', { name: /^operator/ }).check();
+    await dialog.getByLabel('Expires after').selectOption({ label: '7 days' });
+    const { commandLine } = await confirm({ reason: 'for the pipeline', verb: 'Make' });
+    expect(commandLine).toMatch(/"name":"ci-deploy","role":"operator","expiresAt":\d{13},"reason":"for the pipeline"/);
+    expect(commandLine).not.toContain('cbt_');
+    const shown = page.getByRole('region', { name: 'Token of ci-deploy' });
+    const secret = ((await shown.getByLabel('the token of ci-deploy', { exact: true }).textContent()) ?? '').trim();
+    expect(secret).toMatch(/^cbt_[0-9a-f]{16}_/);
+    await shown.getByRole('button', { name: /^Copy/ }).click();
+    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(secret);
+    const asWho = async (): Promise<Response> =>
+      fetch(`${url}/api/session`, { headers: { authorization: `Bearer ${secret}` } });
+    expect(await (await asWho()).json()).toMatchObject({ name: 'ci-deploy', role: 'operator' });
+    const row = page.getByRole('row').filter({ hasText: 'ci-deploy' });
+    expect(await row.textContent()).toContain('in 6 d 23 h');
+    await page.reload();
+    await row.waitFor();
+    expect(await page.content()).not.toContain(secret);
+
+    await button('Revoke ci-deploy').click();
+    await confirm({ reason: 'it leaked', typed: 'ci-deploy', verb: 'Revoke' });
+    await row.waitFor({ state: 'detached' });
+    expect((await asWho()).status).toBe(401);
+    expect(await audited('token.create', 'for the pipeline')).toMatchObject({ target: 'ci-deploy' });
+    expect(await audited('token.revoke', 'it leaked')).toMatchObject({ outcome: 'done' });
+  });
+
+  it('NOT_ALLOWED: Tokens keeps the last admin token, and says why', async () => {
+    await open('/tokens', 'Tokens');
+    await button('Revoke first-admin').click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByText('It is your own.').waitFor();
+    await dialog.getByLabel(/^Type .* to confirm/).fill('first-admin');
+    await dialog.getByRole('button', { name: 'Revoke', exact: true }).click();
+    await dialog.getByRole('alert').getByText('NOT_ALLOWED').first().waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('row').filter({ hasText: 'first-admin' }).waitFor();
+  });
+
   it('Cluster: cordon, uncordon, move with a preview, and unpin', async () => {
     await open('/cluster', 'Cluster');
     await button('Cordon n-2').click();
@@ -395,18 +521,6 @@ describe('the console in a real browser, on two nodes', () => {
     await page.getByText('2 up').waitFor();
   });
 
-  it('says since when it is stale while the server fails, with code and request id, and goes on by itself', async () => {
-    await open('/tasks', 'Tasks');
-    await page.locator('.grid-body [role=row]').first().waitFor();
-    world.breakIndex(true);
-    await page.getByText('stale since').waitFor();
-    expect(await page.getByRole('alert').first().textContent()).toMatch(/INTERNAL.*Request \S{8,}/s);
-    expect(await page.locator('.grid-body [role=row]').count()).toBeGreaterThan(3);
-    world.breakIndex(false);
-    await page.getByText('live', { exact: true }).waitFor();
-    expect(await page.getByRole('alert').count()).toBe(0);
-  });
-
   it('Audit shows every action with who and why, and filters by the server', async () => {
     await open('/audit', 'Audit');
     await page.getByText('seen at the bank').first().waitFor();
@@ -417,25 +531,28 @@ describe('the console in a real browser, on two nodes', () => {
   });
 
   it('a viewer sees the screens and is offered no action; a refusal of the server is not needed', async () => {
-    const made = await fetch(`${url}/api/tokens`, {
+    const { token } = await world.ask<{ readonly token: string }>('/api/tokens', {
       method: 'POST',
-      headers: {
-        authorization: `Bearer ${world.token}`,
-        'content-type': 'application/json',
-        'x-cabinet-request': '1',
-      },
-      body: JSON.stringify({ name: 'looker', role: 'viewer' }),
+      body: { name: 'looker', role: 'viewer' },
     });
-    const { token } = (await made.json()) as { readonly token: string };
     const other = await openPage(url);
     try {
       await logIn(other.page, url, token);
-      for (const path of ['/tasks', '/tasks/limited-1', '/dead-letters', '/cluster', '/pipelines/listing', '/audit']) {
+      for (const path of [
+        '/tasks',
+        '/tasks/limited-1',
+        '/dead-letters',
+        '/cluster',
+        '/pipelines/listing',
+        '/audit',
+        '/tokens',
+      ]) {
         await other.page.goto(`${url}${path}`);
         await other.page.getByRole('heading', { level: 1 }).waitFor();
         await other.page.waitForLoadState('networkidle').catch(() => undefined);
         expect(await other.page.locator('main button', { hasText: '…' }).count(), path).toBe(0);
       }
+      expect(await other.page.getByRole('link', { name: 'Tokens' }).count()).toBe(0);
       expect(other.complaints).toEqual([]);
     } finally {
       await other.close();
@@ -460,6 +577,7 @@ describe('the console in a real browser, on two nodes', () => {
       `/bulk/${runs[0]?.bulkId ?? ''}`,
       '/cluster',
       '/audit',
+      '/tokens',
     ];
     const found: string[] = [];
     const check = async (name: string): Promise<void> => {

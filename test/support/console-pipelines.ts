@@ -12,7 +12,7 @@ const listing = z.object({
   title: z.string().describe('Shown on the card'),
   source: z.enum(['shop', 'feed', 'mail']).default('shop'),
   photos: z.number().int().default(2).describe('0: the stage is skipped'),
-  fault: z.enum(['none', 'flaky', 'fatal', 'hangs', 'limited', 'uncertain', 'parks']).default('none'),
+  fault: z.enum(['none', 'flaky', 'fatal', 'hangs', 'limited', 'uncertain', 'parks', 'broken']).default('none'),
   message: z.string().max(1_000).default('').describe('Of the failure'),
   workMs: z.number().int().default(0),
   options: z.object({ isUrgent: z.boolean().default(false), tags: z.array(z.string()).default([]) }).prefault({}),
@@ -61,7 +61,7 @@ export const listingPipeline = definePipeline({
           const { input, attempt, signal } = ctx;
           if (input.fault === 'hangs') await sleep(3_600_000, undefined, { signal });
           if (input.fault === 'limited' && attempt === 1) throw new RateLimitedError('the board is busy', 3_600_000);
-          if (input.fault === 'fatal' && attempt === 1) {
+          if (input.fault === 'broken' || (input.fault === 'fatal' && attempt === 1)) {
             throw new FatalError(input.message || 'the board refused the card', { code: 'REFUSED' });
           }
           return work(ctx);

@@ -1,116 +1,86 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
-import { startAdmin, type RunningAdmin } from '../../src/admin/server.ts';
-import { connectConsole, type Client } from '../../src/client.ts';
-import { journalStream } from '../../src/core/subjects.ts';
-import { MemoryLogger } from '../../src/platform/memory-logger.ts';
-import { MemoryMetrics } from '../../src/platform/memory-metrics.ts';
-import { MetricJoin } from '../../src/platform/metric-join.ts';
-import { SystemClock } from '../../src/platform/system-clock.ts';
-import { SystemRandom } from '../../src/platform/system-random.ts';
-import { SystemSecrets } from '../../src/platform/system-secrets.ts';
-import { TaskProjector } from '../../src/projections/task-projector.ts';
-import { MemoryDocumentStore } from '../../src/store/memory-documents.ts';
-import { MemoryTaskIndex } from '../../src/store/memory-task-index.ts';
-import { NatsJournal } from '../../src/store/nats-journal.ts';
-import { MemoryAudit } from './admin-kit.ts';
-import { listingPipeline, longPipeline } from './console-pipelines.ts';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { AdminAuditEntry } from '../../src/admin/audit-sink.ts';
+import { connectClient, type Client } from '../../src/client.ts';
+import type { TaskGroup } from '../../src/ports/task-index.ts';
+import type { AdminReady, ToAdmin } from './console-admin-process.ts';
 import { startNats } from './nats-server.ts';
-import { openStoreKit } from './nats-store-kit.ts';
 import { eventually } from './nats-world.ts';
 
-/** A cluster with its console, for a browser. */
+/** A cluster with its console, for a browser: every part is the one that runs in earnest, in a process of its own. */
 export interface ConsoleWorld {
-  readonly admin: RunningAdmin;
+  readonly url: string;
   /** Of the first admin. */
   readonly token: string;
   readonly client: Client;
-  readonly index: MemoryTaskIndex;
-  readonly audit: MemoryAudit;
+  /** Asks the API as the first admin. @throws Error for any other answer than a good one */
+  ask<Answer>(path: string, request?: { readonly method: 'POST' | 'DELETE'; readonly body: object }): Promise<Answer>;
+  /** Tasks by status, as the index has them. */
+  countByStatus(): Promise<ReadonlyMap<string, number>>;
+  /** The newest lines of the audit log of that action. */
+  auditOf(action: string): Promise<readonly AdminAuditEntry[]>;
   /** SIGKILL. */
   killNode(nodeId: string): Promise<void>;
   startNode(nodeId: string): Promise<void>;
-  /** Makes every question for the tasks fail, until it is undone. */
-  breakIndex(isBroken: boolean): void;
+  /** Ends the admin server, with SIGKILL or in good order, and starts it again at the same address and on the same folder. */
+  restartAdmin(signal?: 'SIGKILL'): Promise<void>;
   stop(): Promise<void>;
 }
 
-const entry = resolve(import.meta.dirname, 'console-process.ts');
 const startTimeoutMs = 60_000;
-const namespace = 'cabinet';
 
-/** Starts a real nats-server, two nodes as processes, the task index and the admin API with its page. */
+/** Starts a real nats-server, two nodes, and the admin server with all that stands behind it. */
 export async function startConsoleWorld(): Promise<ConsoleWorld> {
   const nats = await startNats();
-  const clock = new SystemClock();
-  const random = new SystemRandom();
-  const logger = new MemoryLogger();
-  const join = new MetricJoin();
+  const servers = [nats.url];
+  const dataDir = await mkdtemp(join(tmpdir(), 'cabinet-console-'));
   const nodes = new Map<string, ChildProcess>();
+  /** What a new admin server must be told of those that run. */
+  const running = new Map<number, number>();
+  let admin: ChildProcess | null = null;
   let lives = 0;
+  const tell = (message: ToAdmin): void => {
+    if (admin?.connected === true) admin.send(message);
+  };
   const startNode = async (nodeId: string): Promise<void> => {
     const slot = Number(nodeId.slice(2));
     lives += 1;
     const life = lives;
-    const child = spawn(process.execPath, ['--import', 'tsx', entry, JSON.stringify({ nodeId, servers: [nats.url] })], {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    });
+    const child = start('console-process.ts', { nodeId, servers });
     nodes.set(nodeId, child);
-    join.started(slot, life);
+    running.set(slot, life);
+    tell({ type: 'started', slot, life });
     let isReady = false;
     child.on('message', (message: { readonly type: string; readonly snapshot?: readonly unknown[] }) => {
       if (message.type === 'ready') isReady = true;
-      else join.update(slot, life, message.snapshot ?? [], clock.monotonicMs());
+      else tell({ type: 'metrics', slot, life, snapshot: message.snapshot ?? [] });
     });
-    child.once('exit', () => join.ended(slot, life));
+    child.once('exit', () => {
+      running.delete(slot);
+      tell({ type: 'ended', slot, life });
+    });
     await eventually(`${nodeId} is ready`, () => isReady, startTimeoutMs);
   };
-  await Promise.all(['n-1', 'n-2'].map(startNode));
-
-  const kit = await openStoreKit(nats.url);
-  const stream = {
-    name: journalStream(namespace),
-    subjects: `${namespace}.journal.*`,
-    replicas: 1,
-    maximumMessageBytes: 1_048_576,
+  const startAdmin = async (port: number): Promise<AdminReady> => {
+    const child = start('console-admin-process.ts', { servers, dataDir, port });
+    admin = child;
+    for (const [slot, life] of running) tell({ type: 'started', slot, life });
+    const [ready] = (await Promise.race([
+      once(child, 'message'),
+      once(child, 'exit').then(() => Promise.reject(new Error('the admin server did not start'))),
+    ])) as [AdminReady];
+    return ready;
   };
-  const journal = new NatsJournal({ ...kit, namespace, stream });
-  const index = new MemoryTaskIndex();
-  const projector = new TaskProjector({
-    journal,
-    index,
-    clock,
-    logger,
-    metrics: new MemoryMetrics(),
-    finishedRetentionMs: 3_600_000,
-  });
-  projector.start();
-  const { client, blobs } = await connectConsole({ servers: nats.url });
-  const audit = new MemoryAudit();
-  let isBroken = false;
-  const admin = await startAdmin({
-    client,
-    index: new Proxy(index, {
-      get: (target, name) => {
-        if (isBroken && name !== 'position') throw new Error('the index is broken for a test');
-        const value: unknown = Reflect.get(target, name);
-        return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
-      },
-    }),
-    audit,
-    blobs,
-    definitions: [listingPipeline, longPipeline],
-    health: { live: () => [], ready: () => [], started: () => true },
-    metrics: async () => join.render(clock.monotonicMs()),
-    clock,
-    random,
-    secrets: new SystemSecrets(),
-    logger,
-    documents: new MemoryDocumentStore(),
-    version: '0.0.0',
-    port: 0,
-  });
+  const stopAdmin = async (signal?: 'SIGKILL'): Promise<void> => {
+    if (admin === null || admin.exitCode !== null || admin.signalCode !== null) return;
+    const exited = once(admin, 'exit');
+    if (signal === undefined) admin.send({ type: 'stop' } satisfies ToAdmin);
+    else admin.kill(signal);
+    await exited;
+  };
   const killNode = async (nodeId: string): Promise<void> => {
     const child = nodes.get(nodeId);
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
@@ -118,23 +88,53 @@ export async function startConsoleWorld(): Promise<ConsoleWorld> {
     child.kill('SIGKILL');
     await exited;
   };
+
+  await Promise.all(['n-1', 'n-2'].map(startNode));
+  const { url, firstToken } = await startAdmin(0);
+  const token = firstToken ?? '';
+  const client = await connectClient({ servers });
+  const ask: ConsoleWorld['ask'] = async (path, request) => {
+    const answer = await fetch(`${url}${path}`, {
+      method: request?.method ?? 'GET',
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(request === undefined ? {} : { 'content-type': 'application/json', 'x-cabinet-request': '1' }),
+      },
+      ...(request === undefined ? {} : { body: JSON.stringify(request.body) }),
+    });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as never;
+  };
   return {
-    admin,
-    token: admin.firstToken ?? '',
+    url,
+    token,
     client,
-    index,
-    audit,
+    ask,
+    countByStatus: async () => {
+      const { groups } = await ask<{ readonly groups: readonly TaskGroup[] }>('/api/tasks/groups?by=status');
+      return new Map(groups.map(({ key, count }) => [String(key), count]));
+    },
+    auditOf: async (action) =>
+      (await ask<{ readonly entries: readonly AdminAuditEntry[] }>(`/api/audit?action=${action}&limit=50`)).entries,
     killNode,
     startNode,
-    breakIndex: (value) => (isBroken = value),
+    restartAdmin: async (signal) => {
+      await stopAdmin(signal);
+      await startAdmin(Number(new URL(url).port));
+    },
     stop: async () => {
-      await admin.stop({ graceMs: 500 });
-      await projector.stop();
-      journal.close();
+      await stopAdmin();
       await client.close();
-      await kit.close();
       await Promise.all([...nodes.keys()].map(killNode));
       await nats.stop();
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+}
+
+function start(file: string, settings: object): ChildProcess {
+  const entry = resolve(import.meta.dirname, file);
+  return spawn(process.execPath, ['--import', 'tsx', entry, JSON.stringify(settings)], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
 }

@@ -111,10 +111,11 @@ export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 15_000,
+  everyMs = 10,
 ): Promise<void> {
   const deadlineAt = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > deadlineAt) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
 }

@@ -24,6 +24,15 @@ export class ApiError extends Error {
   }
 }
 
+/** Any error as one that can be shown. */
+export function asApiError(thrown: unknown): ApiError {
+  if (thrown instanceof ApiError) return thrown;
+  const name = thrown instanceof Error ? thrown.name : '';
+  if (name === 'TimeoutError') return new ApiError(0, { message: 'the server did not answer in time' });
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new ApiError(-1, { message, hint: 'a bug of the page; reload it' });
+}
+
 /** A value of a URL's query; a list is given by repeating the name. */
 export type QueryValue = string | number | boolean | undefined | readonly (string | number)[];
 
@@ -57,9 +66,9 @@ export function post<Answer>(path: string, body: unknown): Promise<Answer> {
   return send<Answer>('POST', path, body);
 }
 
-/** DELETE. @throws ApiError */
-export function remove<Answer>(path: string): Promise<Answer> {
-  return send<Answer>('DELETE', path, undefined);
+/** DELETE, with or without a body of JSON. @throws ApiError */
+export function remove<Answer>(path: string, body?: unknown): Promise<Answer> {
+  return send<Answer>('DELETE', path, body);
 }
 
 /** A path with its query. */

@@ -86,3 +86,13 @@ export interface PayloadAnswer {
   readonly isShown: boolean;
   readonly value?: JsonValue;
 }
+
+/** A token of the admin API, without its secret. */
+export interface TokenView {
+  readonly id: string;
+  readonly name: string;
+  readonly role: Role;
+  readonly createdAt: number;
+  /** Null: it does not expire. */
+  readonly expiresAt: number | null;
+}

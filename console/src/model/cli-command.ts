@@ -101,3 +101,24 @@ export function nodeCommandLine(order: 'cordon' | 'uncordon' | 'drain', nodeId: 
 export function shardCommandLine(shard: number, nodeId: string | null): string {
   return line(nodeId === null ? ['shard', 'unpin', String(shard)] : ['shard', 'move', String(shard), nodeId]);
 }
+
+/**
+ * The command line that asks the API itself, for what the engine's own command line has no command for. It reads the token from the
+ * environment: a token in a command line is in the shell's history.
+ *
+ * @param origin - of this server, as the page knows it
+ */
+export function apiCommandLine(
+  origin: string,
+  { method, path, body }: { readonly method: 'POST' | 'DELETE'; readonly path: string; readonly body: object },
+): string {
+  const headers = ['Content-Type: application/json', 'X-Cabinet-Request: 1'].map((text) => `-H ${shellWord(text)}`);
+  return [
+    'curl --fail-with-body',
+    `-X ${method}`,
+    shellWord(`${origin}${path}`),
+    '-H "Authorization: Bearer $CABINET_TOKEN"',
+    ...headers,
+    `--data ${shellWord(JSON.stringify(body))}`,
+  ].join(' ');
+}

@@ -56,6 +56,8 @@ const titleHeight = 26;
 const stateHeight = 20;
 const stateGap = 4;
 const stageHeight = titleHeight + 3 * (stateHeight + stateGap) + 6;
+/** A line of text below the states of a stage. */
+export const noteHeight = 17;
 const arcSpace = 34;
 const rowGap = 40;
 const endWidth = 104;
@@ -78,14 +80,19 @@ const cells = [
  * The picture of a pipeline's machine, laid out by hand: it is a line with skips, so that nothing has to be searched for. Pure.
  *
  * @param widthLimit - where the line wraps
+ * @param hasNotes - whether each stage has room for a note below its states
  * @param taken - pairs of stages that were passed between although a skip was not declared, such as of an older definition
  */
 export function machineShape(
   stages: readonly DrawnStage[],
-  options: { readonly widthLimit: number; readonly taken?: readonly (readonly [string, string])[] },
+  options: {
+    readonly widthLimit: number;
+    readonly hasNotes?: boolean;
+    readonly taken?: readonly (readonly [string, string])[];
+  },
 ): MachineShape {
   const isDetailed = stages.length <= mostDetailed;
-  const height = isDetailed ? stageHeight : plainHeight;
+  const height = isDetailed ? stageHeight + (options.hasNotes === true ? noteHeight : 0) : plainHeight;
   const lineWidth = options.widthLimit - 2 * margin - startWidth;
   const columns = Math.max(1, Math.floor((lineWidth + stageGap) / (stageWidth + stageGap)));
   const rowHeight = height + arcSpace + (isDetailed ? 0 : rowGap - arcSpace);

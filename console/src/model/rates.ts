@@ -8,6 +8,7 @@ export interface EndedBucket {
   /** From submit to end; null when none ended. */
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
 }
 
 /** The value at that share of a sorted list, the nearest rank; null of an empty one. */
@@ -46,6 +47,7 @@ export function endedBuckets(
         endedPerSecond: (1_000 * own.length) / spanMs,
         p50Ms: rankOf(sorted, 0.5),
         p95Ms: rankOf(sorted, 0.95),
+        p99Ms: rankOf(sorted, 0.99),
       },
     ];
   });

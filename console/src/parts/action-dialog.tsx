@@ -1,8 +1,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { ApiError } from '../api/http.ts';
-import { asApiError } from '../live.ts';
+import { asApiError, type ApiError } from '../api/http.ts';
 import { CopyText } from './copy-text.tsx';
 import { ErrorBox } from './error-box.tsx';
 
@@ -27,8 +26,8 @@ export interface Action {
   readonly content?: () => ComponentChildren;
   /** Whether what was filled in is good. */
   readonly isReady?: () => boolean;
-  /** The same as a command line; null: there is none. */
-  readonly commandLine: (note: ActionNote) => string | null;
+  /** The same as a command line. */
+  readonly commandLine: (note: ActionNote) => string;
   /** Does it; gives the sentence that tells of it. */
   readonly run: (note: ActionNote) => Promise<string>;
   /** After it, when the dialog is gone. */
@@ -136,14 +135,10 @@ function ActionDialog({ action, onClose }: { readonly action: Action; readonly o
               />
             </label>
           )}
-          {commandLine === null ? (
-            <p class="quiet">The command line has no single command for this.</p>
-          ) : (
-            <div class="field">
-              <span>The same on the command line</span>
-              <CopyText text={commandLine} label="the same on the command line" />
-            </div>
-          )}
+          <div class="field">
+            <span>The same on the command line</span>
+            <CopyText text={commandLine} label="the same on the command line" />
+          </div>
           {error !== null && <ErrorBox error={error} />}
         </div>
         <div class="dialog-foot">

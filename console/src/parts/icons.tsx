@@ -9,6 +9,7 @@ const paths = {
   bulk: 'M3 3h7v7H3zM6 6h7v7H6z',
   cluster: 'M8 2.5v4M3.5 13v-3h9v3M8 6.5V10M6.5 2.5h3M2 13h3M11 13h3',
   audit: 'M4 2.5h8v11H4zM6 5.5h4M6 8h4M6 10.5h2',
+  tokens: 'M9.5 6.5a3 3 0 1 0-1.8 2.8L9 10.5h1.5V12H12v1.5h2v-2L9.4 7z',
   waiting: 'M4 8h.2M8 8h.2M12 8h.2',
   skipped: 'M3.5 4l4.5 4-4.5 4M9 4l4 4-4 4',
   failed: 'M4 4l8 8M12 4l-8 8',

@@ -11,6 +11,8 @@ export interface MachineMarks {
   readonly active: string | null;
   /** By state: a number in its corner. */
   readonly counts: ReadonlyMap<string, number>;
+  /** By stage: a line of numbers below its states. Left out: there is no room for one. */
+  readonly notes?: ReadonlyMap<string, string>;
   /** Edges that were taken, as of {@link edgeKey}; null: it is not about one way. */
   readonly taken: ReadonlySet<string> | null;
   readonly lastTaken?: string | null;
@@ -40,9 +42,10 @@ export function MachinePicture({
   const takenPairs = [...(marks.taken ?? [])].map((key) => key.split('>') as [string, string]);
   const takenKey = takenPairs.join(' ');
   const stageKey = stages.map(({ name, canBeSkipped }) => `${name}${canBeSkipped ? '?' : ''}`).join(' ');
+  const hasNotes = marks.notes !== undefined;
   const shape = useMemo(
-    () => machineShape(stages, { widthLimit: width, taken: takenPairs }),
-    [stageKey, width, takenKey],
+    () => machineShape(stages, { widthLimit: width, hasNotes, taken: takenPairs }),
+    [stageKey, width, hasNotes, takenKey],
   );
   return (
     <div class="machine-place" ref={place}>
@@ -86,6 +89,11 @@ export function MachinePicture({
               {isPlain && count > 0 && (
                 <text x={stage.x + stage.width - 8} y={stage.y + stage.height / 2 + 4} class="count" text-anchor="end">
                   {showCount(count)}
+                </text>
+              )}
+              {!isPlain && hasNotes && (
+                <text x={stage.x + 10} y={stage.y + stage.height - 9} class="note">
+                  {marks.notes?.get(stage.stage) ?? ''}
                 </text>
               )}
               {stage.substates.map((substate) => (

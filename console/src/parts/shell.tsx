@@ -1,12 +1,22 @@
 import type { JSX } from 'preact';
-import { lastLoadedAt, staleness } from '../live.ts';
+import type { Role } from '../api/types.ts';
+import { liveLink } from '../live/live-link.ts';
+import { lastLoadedAt, staleness } from '../live/staleness.ts';
 import { isUtc, theme, type Theme } from '../preferences.ts';
-import { logOut, who } from '../session.ts';
+import { logOut, may, who } from '../session.ts';
 import { announcement } from './action-dialog.tsx';
 import { Icon, type IconName } from './icons.tsx';
 import { Instant } from './time.tsx';
 
-const places: readonly { readonly path: string; readonly label: string; readonly icon: IconName }[] = [
+interface Place {
+  readonly path: string;
+  readonly label: string;
+  readonly icon: IconName;
+  /** Who has it in the list; anybody when it is left out. */
+  readonly role?: Role;
+}
+
+const places: readonly Place[] = [
   { path: '/', label: 'Overview', icon: 'overview' },
   { path: '/tasks', label: 'Tasks', icon: 'tasks' },
   { path: '/pipelines', label: 'Pipelines', icon: 'pipelines' },
@@ -14,6 +24,7 @@ const places: readonly { readonly path: string; readonly label: string; readonly
   { path: '/bulk', label: 'Bulk actions', icon: 'bulk' },
   { path: '/cluster', label: 'Cluster', icon: 'cluster' },
   { path: '/audit', label: 'Audit', icon: 'audit' },
+  { path: '/tokens', label: 'Tokens', icon: 'tokens', role: 'admin' },
 ];
 
 const themes: readonly Theme[] = ['system', 'light', 'dark'];
@@ -62,10 +73,29 @@ export function ShellHead(): JSX.Element {
 /** Whether what is shown is fresh; if not, since when. */
 function Freshness(): JSX.Element {
   const times = [...staleness.value.values()];
+  const status = liveLink.status.value;
   if (times.length === 0) {
+    if (status === 'reconnecting') {
+      return (
+        <span class="fresh is-stale" role="status" title="The connection broke; it is opened again">
+          <Icon name="warning" /> reconnecting since <Instant at={liveLink.brokenSince.value} />
+        </span>
+      );
+    }
+    if (status === 'polling') {
+      return (
+        <span
+          class="fresh is-polling"
+          role="status"
+          title="The live socket cannot be opened; the page asks the server again and again, and keeps trying"
+        >
+          polling: no live socket
+        </span>
+      );
+    }
     return (
-      <span class="fresh" title="The page asks the server again and again">
-        {lastLoadedAt.value === null ? 'loading' : 'live'}
+      <span class="fresh" title={status === 'live' ? 'The server tells of every change' : 'The connection is opened'}>
+        {lastLoadedAt.value === null || status !== 'live' ? 'loading' : 'live'}
       </span>
     );
   }
@@ -78,10 +108,11 @@ function Freshness(): JSX.Element {
 
 /** The screens. */
 export function ShellNav({ path }: { readonly path: string }): JSX.Element {
+  const allowed = places.filter(({ role }) => role === undefined || may(role));
   return (
     <nav class="nav" aria-label="Screens">
       <ul>
-        {places.map((place) => {
+        {allowed.map((place) => {
           const isHere = place.path === '/' ? path === '/' || path === '/login' : path.startsWith(place.path);
           return (
             <li key={place.path}>

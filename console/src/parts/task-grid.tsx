@@ -3,14 +3,10 @@ import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } 
 import { useLocation } from 'preact-iso';
 import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import type { IndexedTask, TaskSortField } from '../api/types.ts';
+import { rowAt, type PageWindow } from '../model/page-window.ts';
+import type { TaskOrder } from '../model/task-order.ts';
 import { StatusBadge } from './status-badge.tsx';
 import { Ago } from './time.tsx';
-
-/** An order of the list. */
-export interface TaskOrder {
-  readonly sortBy: TaskSortField;
-  readonly descending: boolean;
-}
 
 const rowHeight = 30;
 const columns: readonly { readonly label: string; readonly sort: TaskSortField | null; readonly class: string }[] = [
@@ -29,7 +25,7 @@ const columns: readonly { readonly label: string; readonly sort: TaskSortField |
  * of what is loaded.
  */
 export function TaskGrid(props: {
-  readonly tasks: readonly IndexedTask[];
+  readonly rows: PageWindow;
   /** Of all that match; null: not known. */
   readonly total: number | null;
   readonly order: TaskOrder;
@@ -37,10 +33,10 @@ export function TaskGrid(props: {
   readonly canSelect: boolean;
   readonly onOrder: (order: TaskOrder) => void;
   readonly onSelect: (selected: ReadonlySet<string>) => void;
-  /** The last rows are in sight. */
-  readonly onEnd: () => void;
+  /** These rows are drawn. */
+  readonly onSight: (first: number, last: number) => void;
 }): JSX.Element {
-  const { tasks, total, order, selected, canSelect, onOrder, onSelect, onEnd } = props;
+  const { rows, total, order, selected, canSelect, onOrder, onSelect, onSight } = props;
   const { route } = useLocation();
   const scroller = useRef<HTMLDivElement>(null);
   const [active, setActive] = useState(0);
@@ -60,19 +56,17 @@ export function TaskGrid(props: {
       }),
     [],
   );
-  virtualizer.setOptions({ ...virtualizer.options, count: tasks.length });
+  virtualizer.setOptions({ ...virtualizer.options, count: rows.count });
   useLayoutEffect(() => virtualizer['_didMount'](), [virtualizer]);
   useLayoutEffect(() => virtualizer['_willUpdate']());
 
   useEffect(() => scroller.current?.scrollTo(0, 0), [order.sortBy, order.descending]);
 
   const items = virtualizer.getVirtualItems();
-  const lastDrawn = items.at(-1)?.index ?? 0;
-  useEffect(() => {
-    if (tasks.length > 0 && lastDrawn >= tasks.length - 30) onEnd();
-  }, [lastDrawn, tasks.length]);
+  const [firstDrawn, lastDrawn] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
+  useEffect(() => onSight(firstDrawn, lastDrawn), [firstDrawn, lastDrawn, rows.count]);
 
-  const position = Math.min(active, Math.max(0, tasks.length - 1));
+  const position = Math.min(active, Math.max(0, rows.count - 1));
   useLayoutEffect(() => {
     if (!mustFocus.current) return;
     const row = scroller.current?.querySelector<HTMLElement>(`[data-index="${position}"]`);
@@ -82,7 +76,7 @@ export function TaskGrid(props: {
   });
 
   const go = (to: number): void => {
-    const next = Math.max(0, Math.min(tasks.length - 1, to));
+    const next = Math.max(0, Math.min(rows.count - 1, to));
     mustFocus.current = true;
     setActive(next);
     virtualizer.scrollToIndex(next, { align: 'auto' });
@@ -101,10 +95,10 @@ export function TaskGrid(props: {
       PageDown: position + pageRows,
       PageUp: position - pageRows,
       Home: 0,
-      End: tasks.length - 1,
+      End: rows.count - 1,
     };
     const to = steps[event.key];
-    const task = tasks[position];
+    const task = rowAt(rows, position);
     if (to !== undefined) go(to);
     else if (event.key === 'Enter' && task !== undefined) route(`/tasks/${task.taskId}`);
     else if (event.key === ' ' && task !== undefined && canSelect) toggle(task.taskId);
@@ -118,7 +112,7 @@ export function TaskGrid(props: {
         class="grid"
         role="grid"
         aria-label="Tasks"
-        aria-rowcount={(total ?? tasks.length) + 1}
+        aria-rowcount={(total ?? rows.count) + 1}
         aria-colcount={columns.length + 1}
         aria-multiselectable={canSelect}
         ref={scroller}
@@ -155,12 +149,11 @@ export function TaskGrid(props: {
         </div>
         <div class="grid-body" role="rowgroup" style={{ height: `${virtualizer.getTotalSize()}px` }}>
           {items.map(({ index, start }) => {
-            const task = tasks[index];
-            if (task === undefined) return null;
-            const isSelected = selected.has(task.taskId);
+            const task = rowAt(rows, index);
+            const isSelected = task !== undefined && selected.has(task.taskId);
             return (
               <div
-                key={task.taskId}
+                key={index}
                 class={`grid-row ${isSelected ? 'is-selected' : ''}`}
                 role="row"
                 aria-rowindex={index + 2}
@@ -171,11 +164,12 @@ export function TaskGrid(props: {
                 onFocus={() => setActive(index)}
                 onKeyDown={onKeyDown}
                 onClick={(event) => {
-                  if ((event.target as Element).closest('a, input, label') === null) route(`/tasks/${task.taskId}`);
+                  const isOwn = (event.target as Element).closest('a, input, label') === null;
+                  if (isOwn && task !== undefined) route(`/tasks/${task.taskId}`);
                 }}
               >
                 <span class="task-check" role="gridcell">
-                  {canSelect && (
+                  {canSelect && task !== undefined && (
                     <input
                       type="checkbox"
                       tabIndex={-1}
@@ -185,7 +179,13 @@ export function TaskGrid(props: {
                     />
                   )}
                 </span>
-                <TaskCells task={task} />
+                {task === undefined ? (
+                  <span class="task-id quiet" role="gridcell">
+                    …
+                  </span>
+                ) : (
+                  <TaskCells task={task} />
+                )}
               </div>
             );
           })}

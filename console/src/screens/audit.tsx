@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
 import { useEffect, useState } from 'preact/hooks';
-import { get, pathWith, type ApiError } from '../api/http.ts';
+import { asApiError, get, pathWith, type ApiError } from '../api/http.ts';
 import type { AdminAuditEntry, JsonValue } from '../api/types.ts';
-import { asApiError, useLive } from '../live.ts';
+import { useLive } from '../live.ts';
+import { auditTopic } from '../live/topics.ts';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { JsonView } from '../parts/json-view.tsx';
 import { Empty, Loaded, Screen } from '../parts/screen.tsx';
@@ -47,6 +48,7 @@ function AuditLog(): JSX.Element {
     everyMs,
     load: (signal) => get<Page>('/api/audit', { ...filter, limit: 100 }, signal),
     isPaused: isHeld,
+    topic: auditTopic,
   });
   useEffect(() => setFurther(null), [key]);
   const pages = live.data === null ? [] : [live.data, ...(isHeld ? further.pages : [])];

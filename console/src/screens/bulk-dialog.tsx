@@ -1,12 +1,11 @@
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { post, type ApiError } from '../api/http.ts';
+import { asApiError, post, type ApiError } from '../api/http.ts';
 import type { BulkAction, BulkRunView, IndexedTask } from '../api/types.ts';
-import { asApiError } from '../live.ts';
-import { bulkCommandLine } from '../model/cli-command.ts';
+import { apiCommandLine, bulkCommandLine } from '../model/cli-command.ts';
 import { formatFilterText, isEmptyFilter, taskFilterOf, type FilterTerms } from '../model/filter-text.ts';
 import { showCount } from '../model/sizes.ts';
-import { ask } from '../parts/action-dialog.tsx';
+import { ask, type ActionNote } from '../parts/action-dialog.tsx';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { StatusBadge } from '../parts/status-badge.tsx';
 
@@ -59,6 +58,19 @@ export function askBulk(request: {
   const counted = (): Started | null => (dry.value !== null && 'count' in dry.value ? dry.value : null);
   const name = `${action[0]?.toUpperCase()}${action.slice(1)}`;
   let startedId = '';
+  const bodyOf = ({ reason, commandId }: ActionNote): object => {
+    const { watchSeconds, ...rest } = pace.value;
+    return {
+      action,
+      filter,
+      ...all,
+      bulkId: commandId,
+      confirmCount: counted()?.count ?? 0,
+      ...rest,
+      watchMs: watchSeconds * 1_000,
+      ...(reason === undefined ? {} : { reason }),
+    };
+  };
   ask({
     title: `${name} many tasks`,
     verb: name,
@@ -77,20 +89,12 @@ export function askBulk(request: {
     },
     content: () => <Preview dry={dry.value} pace={pace.value} onPace={(next) => (pace.value = next)} action={action} />,
     isReady: () => (counted()?.count ?? 0) > 0,
-    commandLine: (note) => bulkCommandLine(action, terms, { reason: note.reason }),
-    run: async ({ reason, commandId }) => {
-      const { watchSeconds, ...rest } = pace.value;
-      const { run, count } = await post<Started>('/api/bulk', {
-        action,
-        filter,
-        ...all,
-        bulkId: commandId,
-        confirmCount: counted()?.count ?? 0,
-        ...rest,
-        watchMs: watchSeconds * 1_000,
-        ...(reason === undefined ? {} : { reason }),
-      });
-      startedId = run?.bulkId ?? commandId;
+    commandLine: (note) =>
+      bulkCommandLine(action, terms, { reason: note.reason }) ??
+      apiCommandLine(window.location.origin, { method: 'POST', path: '/api/bulk', body: bodyOf(note) }),
+    run: async (note) => {
+      const { run, count } = await post<Started>('/api/bulk', bodyOf(note));
+      startedId = run?.bulkId ?? note.commandId;
       return `${name} of ${showCount(count)} tasks has begun`;
     },
     onDone: () => onStarted(startedId),

@@ -3,6 +3,8 @@ import { useRoute } from 'preact-iso';
 import { get, post } from '../api/http.ts';
 import type { BulkRunView } from '../api/types.ts';
 import { useLive } from '../live.ts';
+import { bulkTopic } from '../live/topics.ts';
+import { apiCommandLine } from '../model/cli-command.ts';
 import { showCount } from '../model/sizes.ts';
 import { showDuration } from '../model/durations.ts';
 import { ask } from '../parts/action-dialog.tsx';
@@ -97,6 +99,7 @@ export function BulkRunScreen(): JSX.Element {
   const live = useLive({
     key: `bulk ${bulkId}`,
     everyMs,
+    topic: bulkTopic(bulkId),
     load: (signal) => get<BulkRunView>(`/api/bulk/${bulkId}`, {}, signal),
   });
   const run = live.data;
@@ -216,7 +219,12 @@ function RunButtons({ run, onDone }: { readonly run: BulkRunView; readonly onDon
       about: <p>{about}</p>,
       isDangerous: name === 'abort',
       ...(name === 'abort' ? { confirmWord: 'abort' } : {}),
-      commandLine: () => null,
+      commandLine: ({ reason }) =>
+        apiCommandLine(window.location.origin, {
+          method: 'POST',
+          path: `/api/bulk/${run.bulkId}/${name}`,
+          body: reason === undefined ? {} : { reason },
+        }),
       run: async ({ reason }) => {
         await post(`/api/bulk/${run.bulkId}/${name}`, reason === undefined ? {} : { reason });
         return `Bulk ${run.action}: ${name}`;

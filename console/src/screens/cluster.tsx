@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { get, post } from '../api/http.ts';
 import type { ClusterNodeRow, ClusterStatus, ShardRow } from '../api/types.ts';
 import { useLive } from '../live.ts';
+import { clusterTopic } from '../live/topics.ts';
 import { nodeCommandLine, shardCommandLine } from '../model/cli-command.ts';
 import { showDuration } from '../model/durations.ts';
 import { movingShards } from '../model/shard-words.ts';
@@ -20,6 +21,7 @@ export function ClusterScreen(): JSX.Element {
     key: 'cluster',
     everyMs,
     load: (signal) => get<ClusterStatus>('/api/cluster', {}, signal),
+    topic: clusterTopic,
   });
   const [chosen, setChosen] = useState<number | null>(null);
   return (

@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks';
 import { get, pathWith } from '../api/http.ts';
 import type { DeadLetterGroup, IndexedTask } from '../api/types.ts';
 import { useLive } from '../live.ts';
+import { deadLettersTopic } from '../live/topics.ts';
 import { noTerms, type FilterTerms } from '../model/filter-text.ts';
 import { showCount } from '../model/sizes.ts';
 import { Empty, Loaded, Panel, Screen } from '../parts/screen.tsx';
@@ -21,6 +22,7 @@ export function DeadLettersScreen(): JSX.Element {
   const live = useLive({
     key: 'dead letters',
     everyMs,
+    topic: deadLettersTopic,
     load: (signal) =>
       get<{ readonly groups: readonly DeadLetterGroup[] }>('/api/dead-letters/groups', { limit: 200 }, signal),
   });
@@ -132,6 +134,7 @@ function GroupTasks({
   const live = useLive({
     key: `dead letters of ${fingerprint ?? 'none'}`,
     everyMs,
+    topic: deadLettersTopic,
     load: (signal) =>
       get<{ readonly tasks: readonly IndexedTask[] }>(
         '/api/dead-letters',

@@ -1,7 +1,6 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ApiError } from '../api/http.ts';
-import { asApiError } from '../live.ts';
+import { asApiError, type ApiError } from '../api/http.ts';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { logIn } from '../session.ts';
 

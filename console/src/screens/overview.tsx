@@ -3,91 +3,117 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../api/http.ts';
 import type { ClusterStatus, IndexedTask, TaskGroup } from '../api/types.ts';
 import { useLive } from '../live.ts';
+import { clusterTopic, countsTopic, overviewTopic } from '../live/topics.ts';
 import { changesBetween, type ClusterChange } from '../model/cluster-changes.ts';
 import { showDuration } from '../model/durations.ts';
+import {
+  busiestStages,
+  countsOf,
+  sampleOf,
+  stageKey,
+  type Latencies,
+  type OverviewSample,
+  type OverviewState,
+} from '../model/overview-state.ts';
 import { endedBuckets, latenciesOf, rankOf } from '../model/rates.ts';
 import { showCount, showRate } from '../model/sizes.ts';
 import { activeStatuses, statusNames, taskStatuses } from '../model/task-words.ts';
-import { Chart } from '../parts/chart.tsx';
+import { Chart, type ChartLine } from '../parts/chart.tsx';
 import { Empty, Loaded, Panel, Screen } from '../parts/screen.tsx';
 import { StatusBadge } from '../parts/status-badge.tsx';
 import { Instant } from '../parts/time.tsx';
 
-/** What the overview is made of, of one moment. */
-interface Look {
+/** What ended of late, of one moment. */
+interface Past {
   readonly at: number;
-  readonly counts: ReadonlyMap<string, number>;
   readonly endedLastMinute: number;
   readonly diedLastMinute: number;
-  /** Of the last {@link windowMs}. */
-  readonly endedLately: number;
-  readonly diedLately: number;
   /** Tasks that completed last, the newest first. */
   readonly completed: readonly IndexedTask[];
   readonly died: readonly IndexedTask[];
 }
 
 const everyMs = 2_000;
+const pastEveryMs = 5_000;
+/** The last minute moves on also while nothing happens. */
+const pastRefreshMs = 15_000;
+const sampleEveryMs = 1_000;
 /** What a point of a chart tells of. */
 const windowMs = 10_000;
 const bucketMs = 15_000;
 const bucketCount = 40;
-const sampleSize = 500;
-const deadSampleSize = 100;
+const completedSize = 500;
+const deadSize = 100;
 const maximumSamples = 300;
 const maximumChanges = 50;
+const stageColors = ['--accent', '--good', '--warn', '--held', '--bad'] as const;
 
-async function look(signal: AbortSignal): Promise<Look> {
+/** What the topic tells, for where there is no socket. */
+async function loadState(signal: AbortSignal): Promise<OverviewState> {
+  const lately = { updatedFrom: Date.now() - windowMs };
+  const countOf = async (status: string): Promise<number> =>
+    (await get<{ readonly count: number }>('/api/tasks/count', { statuses: [status], ...lately }, signal)).count;
+  const [{ groups }, ended, died] = await Promise.all([
+    get<{ readonly groups: readonly TaskGroup[] }>('/api/tasks/groups', { by: 'status' }, signal),
+    countOf('completed'),
+    countOf('deadLettered'),
+  ]);
+  return {
+    counts: countsOf(groups),
+    completedPerSecond: (1_000 * ended) / windowMs,
+    givenUpPerSecond: (1_000 * died) / windowMs,
+    failedPerSecond: null,
+    latencies: null,
+  };
+}
+
+async function loadPast(signal: AbortSignal): Promise<Past> {
   const at = Date.now();
   const newest = { sortBy: 'endedAt', descending: true } as const;
   const lastMinute = { updatedFrom: at - 60_000 };
-  const lately = { updatedFrom: at - windowMs };
-  const [groups, ended, died, endedLately, diedLately, completed, dead] = await Promise.all([
-    get<{ readonly groups: readonly TaskGroup[] }>('/api/tasks/groups', { by: 'status' }, signal),
-    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['completed'], ...lastMinute }, signal),
-    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['deadLettered'], ...lastMinute }, signal),
-    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['completed'], ...lately }, signal),
-    get<{ readonly count: number }>('/api/tasks/count', { statuses: ['deadLettered'], ...lately }, signal),
-    get<{ readonly tasks: readonly IndexedTask[] }>(
-      '/api/tasks',
-      { statuses: ['completed'], ...newest, limit: sampleSize },
-      signal,
-    ),
-    get<{ readonly tasks: readonly IndexedTask[] }>(
-      '/api/tasks',
-      { statuses: ['deadLettered'], ...newest, limit: deadSampleSize },
-      signal,
-    ),
+  const tasksOf = async (status: string, limit: number): Promise<readonly IndexedTask[]> =>
+    (
+      await get<{ readonly tasks: readonly IndexedTask[] }>(
+        '/api/tasks',
+        { statuses: [status], ...newest, limit },
+        signal,
+      )
+    ).tasks;
+  const countOf = async (status: string): Promise<number> =>
+    (await get<{ readonly count: number }>('/api/tasks/count', { statuses: [status], ...lastMinute }, signal)).count;
+  const [ended, died, completed, dead] = await Promise.all([
+    countOf('completed'),
+    countOf('deadLettered'),
+    tasksOf('completed', completedSize),
+    tasksOf('deadLettered', deadSize),
   ]);
-  return {
-    at,
-    counts: new Map(groups.groups.map(({ key, count }) => [String(key), count])),
-    endedLastMinute: ended.count,
-    diedLastMinute: died.count,
-    endedLately: endedLately.count,
-    diedLately: diedLately.count,
-    completed: completed.tasks,
-    died: dead.tasks,
-  };
+  return { at, endedLastMinute: ended, diedLastMinute: died, completed, died: dead };
 }
 
 /** Throughput, latency, failures, backlog and nodes, as they are now and have been of late. */
 export function OverviewScreen(): JSX.Element {
-  const live = useLive({ key: 'overview', everyMs, load: look });
+  const live = useLive({ key: 'overview', everyMs, load: loadState, topic: overviewTopic });
+  const past = useLive({
+    key: 'overview past',
+    everyMs: pastEveryMs,
+    load: loadPast,
+    topic: { ...countsTopic, gapMs: pastEveryMs, refreshMs: pastRefreshMs },
+  });
   const cluster = useLive({
     key: 'overview cluster',
     everyMs,
     load: (signal) => get<ClusterStatus>('/api/cluster', {}, signal),
+    topic: clusterTopic,
   });
-  const samples = useSamples(live.data);
+  const samples = useSamples(live.staleSince === null ? live.data : null, past.data);
   const changes = useChanges(cluster.data);
   return (
     <Screen title="Overview">
       <Loaded live={live}>
         {(now) => (
           <>
-            <Tiles now={now} cluster={cluster.data} />
-            <Charts now={now} samples={samples} />
+            <Tiles now={now} past={past.data} cluster={cluster.data} />
+            <Charts past={past.data} samples={samples} latencies={now.latencies} />
           </>
         )}
       </Loaded>
@@ -102,20 +128,26 @@ export function OverviewScreen(): JSX.Element {
           <Changes changes={changes} />
         </Panel>
       </div>
+      {live.data !== null && live.data.latencies !== null && <StageTimes latencies={live.data.latencies} />}
     </Screen>
   );
 }
 
-function Tiles({ now, cluster }: { readonly now: Look; readonly cluster: ClusterStatus | null }): JSX.Element {
-  const latencies = latenciesOf(now.completed);
+function Tiles(props: {
+  readonly now: OverviewState;
+  readonly past: Past | null;
+  readonly cluster: ClusterStatus | null;
+}): JSX.Element {
+  const { now, past, cluster } = props;
+  const latencies = latenciesOf(past?.completed ?? []);
   const active = activeStatuses.reduce((sum, status) => sum + (now.counts.get(status) ?? 0), 0);
   const waiting = (now.counts.get('queued') ?? 0) + (now.counts.get('backingOff') ?? 0);
   const dead = now.counts.get('deadLettered') ?? 0;
   const up = cluster?.nodes.filter(({ status }) => status !== 'down').length;
   return (
     <dl class="tiles">
-      <Tile label="Throughput" value={showRate(now.endedLastMinute / 60)} unit="completed per second">
-        {showCount(now.endedLastMinute)} in the last minute
+      <Tile label="Throughput" value={showRate(now.completedPerSecond)} unit="completed per second">
+        {past === null ? '–' : showCount(past.endedLastMinute)} in the last minute
       </Tile>
       <Tile label="Latency p95" value={showDuration(rankOf(latencies, 0.95))} unit="submit to end">
         p50 {showDuration(rankOf(latencies, 0.5))} · p99 {showDuration(rankOf(latencies, 0.99))} · last{' '}
@@ -125,7 +157,7 @@ function Tiles({ now, cluster }: { readonly now: Look; readonly cluster: Cluster
         {showCount(now.counts.get('running') ?? 0)} running · {showCount(waiting)} waiting
       </Tile>
       <Tile label="Dead letters" value={showCount(dead)} unit="given up" href="/dead-letters" isBad={dead > 0}>
-        {showCount(now.diedLastMinute)} in the last minute
+        {past === null ? '–' : showCount(past.diedLastMinute)} in the last minute
       </Tile>
       <Tile
         label="Nodes"
@@ -170,59 +202,168 @@ function Tile(props: {
   );
 }
 
-function Charts({ now, samples }: { readonly now: Look; readonly samples: readonly Sample[] }): JSX.Element {
-  const first = samples[0]?.at ?? now.at;
-  // What was before the page opened is told by the tasks that ended last, as far back as they reach.
-  const before = (tasks: readonly IndexedTask[], most: number): ReturnType<typeof endedBuckets> =>
+/** What was before the page opened: told by the tasks that ended last, as far back as they reach. */
+function bucketsBefore(past: Past | null, first: number): readonly OverviewSample[] {
+  if (past === null) return [];
+  const of = (tasks: readonly IndexedTask[], most: number): ReturnType<typeof endedBuckets> =>
     endedBuckets(tasks, { now: first, bucketMs, count: bucketCount, isCutOff: tasks.length >= most }).slice(0, -1);
-  const known = before(now.completed, sampleSize);
+  const known = of(past.completed, completedSize);
   // An axis that is mostly empty shows little of what there is.
   const start = known.findIndex(({ endedPerSecond }) => endedPerSecond > 0);
-  const buckets = start === -1 ? [] : known.slice(Math.max(0, start - 1));
-  const diedAt = new Map(before(now.died, deadSampleSize).map((bucket) => [bucket.at, bucket.endedPerSecond]));
-  const times = [...buckets.map(({ at }) => at), ...samples.map(({ at }) => at)];
+  const diedAt = new Map(of(past.died, deadSize).map((bucket) => [bucket.at, bucket.endedPerSecond]));
+  return (start === -1 ? [] : known.slice(Math.max(0, start - 1))).map((bucket) => ({
+    at: bucket.at,
+    running: 0,
+    waiting: 0,
+    completedPerSecond: bucket.endedPerSecond,
+    givenUpPerSecond: diedAt.get(bucket.at) ?? 0,
+    failedPerSecond: null,
+    stageP95Ms: new Map(),
+    p50Ms: bucket.p50Ms,
+    p95Ms: bucket.p95Ms,
+    p99Ms: bucket.p99Ms,
+  }));
+}
+
+function Charts(props: {
+  readonly past: Past | null;
+  readonly samples: readonly OverviewSample[];
+  readonly latencies: Latencies | null;
+}): JSX.Element {
+  const { past, samples, latencies } = props;
+  // What was before does not change any more: the tasks that tell of it are pushed out of the list as others end.
+  const before = useRef<readonly OverviewSample[] | null>(null);
+  if (before.current === null && past !== null) before.current = bucketsBefore(past, samples[0]?.at ?? past.at);
+  const all = [...(before.current ?? []), ...samples];
+  const stages = useKnownStages(latencies);
+  const line = (
+    from: readonly OverviewSample[],
+    label: string,
+    color: string,
+    value: (sample: OverviewSample) => number | null | undefined,
+    isDashed = false,
+  ): ChartLine => ({ label, color, isDashed, values: from.map((sample) => value(sample) ?? null) });
+  const times = (from: readonly OverviewSample[]): readonly number[] => from.map(({ at }) => at);
   return (
     <div class="charts">
       <Chart
         title="Ended tasks per second"
-        times={times}
+        times={times(all)}
         show={showRate}
         lines={[
-          {
-            label: 'completed',
-            color: '--good',
-            values: [...buckets, ...samples].map(({ endedPerSecond }) => endedPerSecond),
-          },
-          {
-            label: 'given up',
-            color: '--bad',
-            isDashed: true,
-            values: [
-              ...buckets.map(({ at }) => diedAt.get(at) ?? null),
-              ...samples.map(({ diedPerSecond }) => diedPerSecond),
-            ],
-          },
+          line(all, 'completed', '--good', (sample) => sample.completedPerSecond),
+          line(all, 'given up', '--bad', (sample) => sample.givenUpPerSecond, true),
         ]}
       />
       <Chart
         title="Latency of completed tasks"
-        times={times}
+        times={times(all)}
         show={showDuration}
         lines={[
-          { label: 'p50', color: '--accent', values: [...buckets, ...samples].map(({ p50Ms }) => p50Ms) },
-          { label: 'p95', color: '--warn', isDashed: true, values: [...buckets, ...samples].map(({ p95Ms }) => p95Ms) },
+          line(all, 'p50', '--accent', ({ p50Ms }) => p50Ms),
+          line(all, 'p95', '--warn', ({ p95Ms }) => p95Ms, true),
+          line(all, 'p99', '--bad', ({ p99Ms }) => p99Ms, true),
         ]}
+      />
+      {stages.length > 0 && (
+        <Chart
+          title="Latency of stages, p95"
+          times={times(samples)}
+          show={showDuration}
+          lines={stages.map(({ key, label }, index) =>
+            line(
+              samples,
+              label,
+              stageColors[index % stageColors.length] ?? '--accent',
+              ({ stageP95Ms }) => stageP95Ms.get(key),
+              index % 2 === 1,
+            ),
+          )}
+        />
+      )}
+      <Chart
+        title="Failed attempts per second"
+        times={times(samples)}
+        show={showRate}
+        lines={[line(samples, 'failed', '--bad', ({ failedPerSecond }) => failedPerSecond)]}
       />
       <Chart
         title="Backlog"
-        times={samples.map(({ at }) => at)}
+        times={times(samples)}
         show={showCount}
         lines={[
-          { label: 'running', color: '--accent', values: samples.map(({ running }) => running) },
-          { label: 'waiting', color: '--warn', isDashed: true, values: samples.map(({ waiting }) => waiting) },
+          line(samples, 'running', '--accent', ({ running }) => running),
+          line(samples, 'waiting', '--warn', ({ waiting }) => waiting, true),
         ]}
       />
     </div>
+  );
+}
+
+/** The stages that have a line: once one has, it keeps it, also while it rests. */
+function useKnownStages(latencies: Latencies | null): readonly { readonly key: string; readonly label: string }[] {
+  const known = useRef<readonly { readonly key: string; readonly label: string }[]>([]);
+  const room = stageColors.length - known.current.length;
+  const fresh = busiestStages(latencies, stageColors.length)
+    .filter((stage) => !known.current.some(({ key }) => key === stageKey(stage)))
+    .slice(0, room);
+  if (fresh.length > 0) {
+    known.current = [...known.current, ...fresh.map((stage) => ({ key: stageKey(stage), label: stage.stage }))];
+  }
+  return known.current;
+}
+
+function StageTimes({ latencies }: { readonly latencies: Latencies }): JSX.Element {
+  const { windowMs: spanMs, stages, commit } = latencies;
+  const perSecond = (count: number): string => (spanMs === 0 ? '–' : showRate((1_000 * count) / spanMs));
+  return (
+    <Panel
+      title="Stages"
+      class="is-bounded"
+      aside={
+        <span class="quiet">
+          attempts of the last {showDuration(spanMs)} · commits p50 {showDuration(commit.p50Ms)}, p99{' '}
+          {showDuration(commit.p99Ms)}
+        </span>
+      }
+    >
+      {stages.length === 0 ? (
+        <Empty>No attempt has ended in that time.</Empty>
+      ) : (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Latency of stages">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Pipeline</th>
+                <th scope="col">Stage</th>
+                {['Per second', 'Failed', 'p50', 'p95', 'p99'].map((name) => (
+                  <th key={name} scope="col" class="number">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </thead>
+            <tbody>
+              {stages.map((stage) => (
+                <tr key={stageKey(stage)}>
+                  <td class="clip">
+                    <a href={`/pipelines/${stage.pipeline}`}>{stage.pipeline}</a>
+                  </td>
+                  <td class="clip">{stage.stage}</td>
+                  <td class="number">{perSecond(stage.count)}</td>
+                  <td class="number">
+                    {stage.failedCount === 0 ? '0' : `${((100 * stage.failedCount) / stage.count).toFixed(1)} %`}
+                  </td>
+                  <td class="number">{showDuration(stage.p50Ms)}</td>
+                  <td class="number">{showDuration(stage.p95Ms)}</td>
+                  <td class="number">{showDuration(stage.p99Ms)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Panel>
   );
 }
 
@@ -299,36 +440,27 @@ function Changes({ changes }: { readonly changes: readonly ClusterChange[] }): J
   );
 }
 
-/** What one look adds to the charts. */
-interface Sample {
-  readonly at: number;
-  readonly running: number;
-  readonly waiting: number;
-  readonly endedPerSecond: number;
-  readonly diedPerSecond: number;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-}
-
-function sampleOf({ at, counts, endedLately, diedLately, completed }: Look): Sample {
-  const latencies = latenciesOf(completed.filter(({ endedAt }) => (endedAt ?? 0) >= at - windowMs));
-  return {
-    at,
-    running: counts.get('running') ?? 0,
-    waiting: (counts.get('queued') ?? 0) + (counts.get('backingOff') ?? 0),
-    endedPerSecond: (1_000 * endedLately) / windowMs,
-    diedPerSecond: (1_000 * diedLately) / windowMs,
-    p50Ms: rankOf(latencies, 0.5),
-    p95Ms: rankOf(latencies, 0.95),
-  };
-}
-
-function useSamples(data: Look | null): readonly Sample[] {
-  const samples = useRef<readonly Sample[]>([]);
-  if (data !== null && samples.current.at(-1)?.at !== data.at) {
-    samples.current = [...samples.current, sampleOf(data)].slice(-maximumSamples);
-  }
-  return samples.current;
+/** One point a second of what is so, as long as it is fresh. */
+function useSamples(state: OverviewState | null, past: Past | null): readonly OverviewSample[] {
+  const newest = useRef({ state, past });
+  newest.current = { state, past };
+  const [samples, setSamples] = useState<readonly OverviewSample[]>([]);
+  const isKnown = state !== null;
+  useEffect(() => {
+    if (!isKnown) return undefined;
+    const take = (): void => {
+      const { state: now, past: before } = newest.current;
+      if (now === null || document.hidden) return;
+      const since = (before?.at ?? 0) - windowMs;
+      const latencies = latenciesOf((before?.completed ?? []).filter(({ endedAt }) => (endedAt ?? 0) >= since));
+      const sample = sampleOf(now, latencies, Date.now());
+      setSamples((known) => [...known, sample].slice(-maximumSamples));
+    };
+    take();
+    const timer = window.setInterval(take, sampleEveryMs);
+    return () => window.clearInterval(timer);
+  }, [isKnown]);
+  return samples;
 }
 
 function useChanges(status: ClusterStatus | null): readonly ClusterChange[] {

@@ -1,11 +1,14 @@
 import type { JSX } from 'preact';
 import { useLocation, useRoute } from 'preact-iso';
+import { useRef } from 'preact/hooks';
 import { get, getText, pathWith } from '../api/http.ts';
 import type { PipelineDetail, PipelineSummary, TaskGroup } from '../api/types.ts';
 import { useLive } from '../live.ts';
+import { countsTopic } from '../live/topics.ts';
 import { showDuration } from '../model/durations.ts';
-import { histogramOf, quantileOf, readMetrics, type MetricSample } from '../model/metrics-text.ts';
-import { showCount } from '../model/sizes.ts';
+import { metricWindowMs, recentHistogram, withLook, type MetricLook } from '../model/metric-window.ts';
+import { histogramOf, quantileOf, readMetrics } from '../model/metrics-text.ts';
+import { showCount, showRate } from '../model/sizes.ts';
 import { activeStatuses, statusNames } from '../model/task-words.ts';
 import { MachinePicture } from '../parts/machine-picture.tsx';
 import { Empty, Loaded, Panel, Screen } from '../parts/screen.tsx';
@@ -14,12 +17,14 @@ import { StartForm } from './start-form.tsx';
 
 const everyMs = 3_000;
 const metricsEveryMs = 5_000;
+const durationName = 'cabinet_stage_duration_seconds';
 
 /** All pipelines in all versions that the engine runs. */
 export function PipelinesScreen(): JSX.Element {
   const live = useLive({
     key: 'pipelines',
     everyMs: 10_000,
+    topic: countsTopic,
     load: async (signal) => {
       const [{ pipelines }, { groups }] = await Promise.all([
         get<{ readonly pipelines: readonly PipelineSummary[] }>('/api/pipelines', {}, signal),
@@ -97,6 +102,7 @@ export function PipelineScreen(): JSX.Element {
   const counts = useLive({
     key: `pipeline counts ${name} ${shown ?? ''}`,
     everyMs,
+    topic: countsTopic,
     isPaused: shown === undefined,
     load: (signal) => loadCounts(name, shown ?? 1, signal),
   });
@@ -105,12 +111,16 @@ export function PipelineScreen(): JSX.Element {
     everyMs: metricsEveryMs,
     load: async (signal) => readMetrics(await getText('/metrics', signal), 'cabinet_stage_'),
   });
+  const looks = useLooks(metrics.data, metrics.loadedAt);
   return (
     <Screen title={`Pipeline ${name}`} actions={detail.data !== null && <Versions detail={detail.data} />}>
       <Loaded live={detail}>
         {(pipeline) => (
           <>
-            <Panel title="Machine" aside={<span class="quiet">tasks in each state now</span>}>
+            <Panel
+              title="Machine"
+              aside={<span class="quiet">tasks in each state now; attempts and p95 of the last minute</span>}
+            >
               <Loaded live={counts}>
                 {(states) => (
                   <MachinePicture
@@ -122,6 +132,7 @@ export function PipelineScreen(): JSX.Element {
                     marks={{
                       active: null,
                       counts: states,
+                      notes: new Map(pipeline.stages.map((stage) => [stage, noteOf(looks, name, stage)])),
                       taken: null,
                       sentence: `The machine of ${name} with ${pipeline.stages.length} stages. The table below has the tasks in each state.`,
                     }}
@@ -129,7 +140,7 @@ export function PipelineScreen(): JSX.Element {
                 )}
               </Loaded>
             </Panel>
-            <Stages pipeline={pipeline} counts={counts.data ?? new Map()} metrics={metrics.data ?? []} />
+            <Stages pipeline={pipeline} counts={counts.data ?? new Map()} looks={looks} />
             {may('operator') && (
               <StartForm key={`${name} ${pipeline.version}`} pipeline={name} version={pipeline.version} />
             )}
@@ -138,6 +149,21 @@ export function PipelineScreen(): JSX.Element {
       </Loaded>
     </Screen>
   );
+}
+
+/** The numbers of the last minute, as far as the page has looked. */
+function useLooks(samples: MetricLook['samples'] | null, at: number | null): readonly MetricLook[] {
+  const looks = useRef<readonly MetricLook[]>([]);
+  if (samples !== null && at !== null && looks.current.at(-1)?.at !== at) {
+    looks.current = withLook(looks.current, { at, samples });
+  }
+  return looks.current;
+}
+
+function noteOf(looks: readonly MetricLook[], pipeline: string, stage: string): string {
+  const took = recentHistogram(looks, durationName, { pipeline, stage });
+  if (took.perSecond === null) return '';
+  return took.count === 0 ? '0/s' : `${showRate(took.perSecond)}/s · p95 ${seconds(quantileOf(took, 0.95))}`;
 }
 
 /** Tasks by state, from what the index can count: by stage, once for each status; the ended ones by status. */
@@ -185,13 +211,17 @@ function Versions({ detail }: { readonly detail: PipelineDetail }): JSX.Element 
 function Stages(props: {
   readonly pipeline: PipelineDetail;
   readonly counts: ReadonlyMap<string, number>;
-  readonly metrics: readonly MetricSample[];
+  readonly looks: readonly MetricLook[];
 }): JSX.Element {
-  const { pipeline, counts, metrics } = props;
+  const { pipeline, counts, looks } = props;
   const definitions = new Map(pipeline.definition?.map((stage) => [stage.name, stage]) ?? []);
   const columns = [...activeStatuses, 'deadLettered'] as const;
   return (
-    <Panel title="Stages" class="is-bounded" aside={<span class="quiet">times since the processes started</span>}>
+    <Panel
+      title="Stages"
+      class="is-bounded"
+      aside={<span class="quiet">rates and times of the last {showDuration(spanOf(looks))}; attempts in all</span>}
+    >
       <div class="scroll" tabIndex={0} role="region" aria-label="Stages">
         <table>
           <thead>
@@ -204,6 +234,12 @@ function Stages(props: {
               ))}
               <th scope="col" class="number">
                 Attempts
+              </th>
+              <th scope="col" class="number">
+                Per second
+              </th>
+              <th scope="col" class="number">
+                Failed
               </th>
               <th scope="col" class="number">
                 p50
@@ -226,8 +262,10 @@ function Stages(props: {
           <tbody>
             {pipeline.stages.map((stage) => {
               const labels = { pipeline: pipeline.name, stage };
-              const took = histogramOf(metrics, 'cabinet_stage_duration_seconds', labels);
-              const waited = histogramOf(metrics, 'cabinet_stage_queue_seconds', labels);
+              const all = histogramOf(looks.at(-1)?.samples ?? [], durationName, labels);
+              const took = recentHistogram(looks, durationName, labels);
+              const good = recentHistogram(looks, durationName, { ...labels, outcome: 'completed' });
+              const waited = recentHistogram(looks, 'cabinet_stage_queue_seconds', labels);
               const known = definitions.get(stage);
               return (
                 <tr key={stage}>
@@ -246,7 +284,11 @@ function Stages(props: {
                       </td>
                     );
                   })}
-                  <td class="number">{took.count === 0 ? '–' : showCount(took.count)}</td>
+                  <td class="number">{all.count === 0 ? '–' : showCount(all.count)}</td>
+                  <td class="number">{took.perSecond === null ? '–' : showRate(took.perSecond)}</td>
+                  <td class="number">
+                    {took.count === 0 ? '–' : `${((100 * (took.count - good.count)) / took.count).toFixed(1)} %`}
+                  </td>
                   <td class="number">{seconds(quantileOf(took, 0.5))}</td>
                   <td class="number">{seconds(quantileOf(took, 0.95))}</td>
                   <td class="number">{seconds(quantileOf(waited, 0.95))}</td>
@@ -270,6 +312,10 @@ function Stages(props: {
       </div>
     </Panel>
   );
+}
+
+function spanOf(looks: readonly MetricLook[]): number {
+  return Math.min(metricWindowMs, (looks.at(-1)?.at ?? 0) - (looks[0]?.at ?? 0));
 }
 
 function seconds(value: number | null): string {

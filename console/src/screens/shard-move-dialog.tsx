@@ -1,8 +1,7 @@
 import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
-import { get, post, type ApiError } from '../api/http.ts';
+import { asApiError, get, post, type ApiError } from '../api/http.ts';
 import type { ClusterNodeRow, ShardRow } from '../api/types.ts';
-import { asApiError } from '../live.ts';
 import { shardCommandLine } from '../model/cli-command.ts';
 import { ask } from '../parts/action-dialog.tsx';
 import { ErrorBox } from '../parts/error-box.tsx';

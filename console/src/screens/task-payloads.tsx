@@ -1,8 +1,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
-import { get, type ApiError } from '../api/http.ts';
+import { asApiError, get, type ApiError } from '../api/http.ts';
 import type { PayloadAnswer, TaskView } from '../api/types.ts';
-import { asApiError } from '../live.ts';
 import { showBytes } from '../model/sizes.ts';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { JsonView } from '../parts/json-view.tsx';

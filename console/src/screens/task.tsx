@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { get } from '../api/http.ts';
 import type { HistoryRecord, PipelineDetail, TaskView } from '../api/types.ts';
 import { nowSignal, useLive } from '../live.ts';
+import { taskTopic } from '../live/topics.ts';
 import { showDuration } from '../model/durations.ts';
 import { ganttOf } from '../model/gantt.ts';
 import { machinePath } from '../model/machine-path.ts';
@@ -51,6 +52,7 @@ function TaskDetail({ taskId }: { readonly taskId: string }): JSX.Element {
   const live = useLive({
     key: `task ${taskId}`,
     everyMs,
+    topic: taskTopic(taskId),
     load: (signal) => get<TaskView>(`/api/tasks/${taskId}`, {}, signal),
   });
   const task = live.data;

@@ -1,9 +1,10 @@
 import type { JSX } from 'preact';
 import { useLocation } from 'preact-iso';
-import { useEffect, useRef, useState } from 'preact/hooks';
-import { get, pathWith, type ApiError } from '../api/http.ts';
-import type { IndexedTask, PipelineSummary, TaskFilter, TaskSortField } from '../api/types.ts';
-import { asApiError, useLive } from '../live.ts';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { asApiError, get, pathWith, type ApiError } from '../api/http.ts';
+import type { PipelineSummary, TaskFilter, TaskSortField } from '../api/types.ts';
+import { useLive } from '../live.ts';
+import { tasksTopic } from '../live/topics.ts';
 import {
   filterWords,
   formatFilterText,
@@ -14,28 +15,40 @@ import {
   withList,
   type FilterTerms,
 } from '../model/filter-text.ts';
+import {
+  beginWindow,
+  keptAround,
+  missingPage,
+  withChanged,
+  withNextPage,
+  withPageAgain,
+  type PageWindow,
+  type TaskPage,
+} from '../model/page-window.ts';
 import { showCount } from '../model/sizes.ts';
+import { withChanges, type TaskOrder } from '../model/task-order.ts';
 import { statusNames, taskStatuses } from '../model/task-words.ts';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { Empty, Screen } from '../parts/screen.tsx';
-import { TaskGrid, type TaskOrder } from '../parts/task-grid.tsx';
+import { TaskGrid } from '../parts/task-grid.tsx';
 import { may } from '../session.ts';
 import { askBulk } from './bulk-dialog.tsx';
 
 const pageSize = 200;
+const furtherPageSize = 500;
+/** Rows before the end of what is loaded at which more of them are. */
+const loadAheadRows = 60;
 const everyMs = 2_000;
+const agesEveryMs = 5_000;
 /** Most tasks that one selection can name; the API's own limit. */
 const maximumSelected = 1_000;
 const sortFields: readonly TaskSortField[] = ['updatedAt', 'submittedAt', 'endedAt', 'dueAt', 'taskId', 'attempt'];
 
-interface Page {
-  readonly tasks: readonly IndexedTask[];
-  readonly next: string | null;
-}
-
-interface Look extends Page {
+interface Look extends TaskPage {
   readonly total: number;
 }
+
+const noPage: TaskPage = { tasks: [], next: null };
 
 /** All tasks by filter and order, and what can be done to many of them. */
 export function TasksScreen(): JSX.Element {
@@ -45,8 +58,8 @@ export function TasksScreen(): JSX.Element {
   const { terms, problems } = parseFilterText(text);
   const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
   const key = `tasks ${text} ${order.sortBy} ${order.descending}`;
-  const pages = usePages(key, terms, order);
-  const { live, tasks, total } = pages;
+  const pages = useTaskRows(key, terms, order);
+  const { live, rows, total } = pages;
   useEffect(() => setSelected(new Set()), [text]);
 
   const show = (next: { readonly q?: string; readonly order?: TaskOrder }): void => {
@@ -87,12 +100,12 @@ export function TasksScreen(): JSX.Element {
         )}
       </div>
       {live.error !== null && <ErrorBox error={live.error} onRetry={live.refresh} />}
-      {pages.error !== null && <ErrorBox error={pages.error} onRetry={pages.more} />}
-      {tasks.length > 0 ? (
+      {pages.error !== null && <ErrorBox error={pages.error} onRetry={pages.retry} />}
+      {rows !== null && rows.count > 0 ? (
         <TaskGrid
           // Another list, or the same from its beginning: from the top, or its old end would ask for more at once.
           key={`${pages.round} ${text}`}
-          tasks={tasks}
+          rows={rows}
           total={total}
           order={order}
           selected={selected}
@@ -101,7 +114,7 @@ export function TasksScreen(): JSX.Element {
           onSelect={(next) => {
             if (next.size <= maximumSelected) setSelected(next);
           }}
-          onEnd={pages.more}
+          onSight={pages.onSight}
         />
       ) : (
         live.data !== null && (
@@ -130,63 +143,111 @@ function orderOf(query: Readonly<Record<string, string>>): TaskOrder {
   return { sortBy, descending: query['order'] !== 'up' };
 }
 
-/** The first page is kept fresh. As soon as more of them are loaded they stay as they are: a list that moves cannot be read. */
-function usePages(
-  key: string,
-  terms: FilterTerms,
-  order: TaskOrder,
-): {
+/** A list that somebody reads on in: it stays as it is, but for tasks that change where they stand. */
+interface Held {
+  readonly key: string;
+  readonly filter: TaskFilter;
+  readonly rows: PageWindow;
+}
+
+interface TaskRows {
   readonly live: ReturnType<typeof useLive<Look>>;
-  readonly tasks: readonly IndexedTask[];
+  /** Null before the first page. */
+  readonly rows: PageWindow | null;
   readonly total: number | null;
   readonly isHeld: boolean;
   readonly error: ApiError | null;
-  readonly more: () => void;
+  /** These rows are in sight: what they need is loaded, and what is far from them let go. */
+  readonly onSight: (first: number, last: number) => void;
+  readonly retry: () => void;
   readonly restart: () => void;
   /** Grows with each restart. */
   readonly round: number;
-} {
-  const [further, setFurther] = useState<{
-    readonly key: string;
-    readonly first: Page;
-    readonly pages: readonly Page[];
-  }>();
+}
+
+/** The first page is kept fresh. As soon as more of them are loaded they stay where they are: a list that moves cannot be read. */
+function useTaskRows(key: string, terms: FilterTerms, order: TaskOrder): TaskRows {
+  const [held, setHeld] = useState<Held | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [round, setRound] = useState(0);
+  const current = held?.key === key ? held : null;
+  const newest = useRef(current);
+  newest.current = current;
+  const newestKey = useRef(key);
+  newestKey.current = key;
+  const firstPage = useRef<TaskPage>(noPage);
+  const sight = useRef<readonly [number, number]>([0, 0]);
   const isLoading = useRef(false);
-  const held = further?.key === key ? further : undefined;
-  const load = async (signal: AbortSignal): Promise<Look> => {
-    const filter = taskFilterOf(terms, Date.now());
-    const [page, { count }] = await Promise.all([
-      get<Page>('/api/tasks', { ...filter, ...order, limit: pageSize }, signal),
-      get<{ readonly count: number }>('/api/tasks/count', { ...filter }, signal),
-    ]);
-    return { ...page, total: count };
-  };
-  const live = useLive({ key, everyMs, load, isPaused: held !== undefined });
-  const first = held?.first ?? live.data;
-  const loaded = first === null || first === undefined ? [] : [first, ...(held?.pages ?? [])];
-  const next = loaded.at(-1)?.next ?? null;
+
+  const live = useLive<Look>({
+    key,
+    everyMs,
+    load: async (signal) => {
+      const filter = newest.current?.filter ?? taskFilterOf(terms, Date.now());
+      const [page, { count }] = await Promise.all([
+        // The first page of a list that is held is not wanted now; how many match is.
+        newest.current === null
+          ? get<TaskPage>('/api/tasks', { ...filter, ...order, limit: pageSize }, signal)
+          : firstPage.current,
+        get<{ readonly count: number }>('/api/tasks/count', { ...filter }, signal),
+      ]);
+      firstPage.current = page;
+      return { ...page, total: count };
+    },
+    topic: {
+      ...tasksTopic<Look>(taskFilterOf(terms, Date.now()), (changes, before) => {
+        setHeld((known) => known && { ...known, rows: withChanged(known.rows, changes.changed) });
+        return withChanges(before, changes, order);
+      }),
+      // What is meant by an age changes with the time.
+      refreshMs: terms.age.length + terms.idle.length > 0 ? agesEveryMs : undefined,
+    },
+  });
+  const first = useMemo(() => (live.data === null ? null : beginWindow(live.data)), [live.data]);
+  const rows = current?.rows ?? first;
+
   const more = (): void => {
-    if (next === null || isLoading.current || first === null || first === undefined) return;
+    if (rows === null || isLoading.current) return;
+    const [from, to] = sight.current;
+    const missing = missingPage(rows, from, to);
+    if (missing === null && (rows.next === null || to < rows.count - loadAheadRows)) return;
+    const filter = current?.filter ?? taskFilterOf(terms, Date.now());
+    const cursor = missing === null ? rows.next : rows.pages[missing]?.cursor;
+    // A page is as long as it was when it was first read; the others are long, as many of them may be needed.
+    const limit = missing === null ? furtherPageSize : (rows.pages[missing]?.count ?? furtherPageSize);
     isLoading.current = true;
     setError(null);
-    const filter: TaskFilter = taskFilterOf(terms, Date.now());
-    get<Page>('/api/tasks', { ...filter, ...order, limit: pageSize, cursor: next })
-      .then((page) => setFurther({ key, first, pages: [...(held?.pages ?? []), page] }))
+    get<TaskPage>('/api/tasks', { ...filter, ...order, limit, cursor: cursor ?? undefined })
+      .then((page) => {
+        if (newestKey.current !== key) return;
+        const base = newest.current?.rows ?? rows;
+        const next = missing === null ? withNextPage(base, page) : withPageAgain(base, missing, page.tasks);
+        setHeld({ key, filter, rows: keptAround(next, ...sight.current) });
+      })
       .catch((thrown: unknown) => setError(asApiError(thrown)))
       .finally(() => (isLoading.current = false));
   };
+  // What was in sight when a page came may need the next one.
+  useEffect(() => {
+    if (error === null) more();
+  }, [current?.rows]);
+
   return {
     live,
-    tasks: loaded.flatMap((page) => page.tasks),
+    rows,
     total: live.data?.total ?? null,
-    isHeld: held !== undefined,
+    isHeld: current !== null,
     error,
-    more,
+    onSight: (from, to) => {
+      sight.current = [from, to];
+      if (error === null) more();
+    },
+    retry: more,
     restart: () => {
-      setFurther(undefined);
+      newest.current = null;
+      setHeld(null);
       setRound((before) => before + 1);
+      live.refresh();
     },
     round,
   };

@@ -56,8 +56,9 @@ export function tokenRoutes({ tokens, sessions }: Pick<RouteDeps, 'tokens' | 'se
       tag,
       summary: 'Revoke a token and end its sessions',
       params: { tokenId: tokenIdField },
+      body: optional(object({ reason: optional(reasonField) })),
       answer: object({ id: tokenIdField, sessionsLeft: integer(0, 0) }),
-      audit: ({ params }) => ({ action: 'token.revoke', target: params.tokenId }),
+      audit: ({ params, body }) => ({ action: 'token.revoke', target: params.tokenId, reason: body?.reason }),
       handler: async ({ params, noteChange }) => {
         const { id, name, role } = await tokens.revoke(params.tokenId);
         sessions.endAllOf(id);

@@ -27,17 +27,25 @@ describe("the console's page on the admin server", () => {
   const stranger = (path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<AdminAnswer> =>
     askServer(world.admin.port, path, { token: null, headers, method });
 
-  it.each(['/', '/login', '/tasks', '/tasks/t-1', '/pipelines/card', '/dead-letters', '/bulk', '/cluster', '/audit'])(
-    'answers %s with the HTML file, to be asked for each time, under the security headers',
-    async (path) => {
-      const answer = await stranger(path);
-      expect(answer).toMatchObject({ status: 200, text: '<!doctype html><title>page</title>' });
-      expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
-      expect(answer.headers['cache-control']).toBe('no-store');
-      expect(answer.headers['content-security-policy']).toContain("script-src 'self'");
-      expect(answer.headers['x-content-type-options']).toBe('nosniff');
-    },
-  );
+  it.each([
+    '/',
+    '/login',
+    '/tasks',
+    '/tasks/t-1',
+    '/pipelines/card',
+    '/dead-letters',
+    '/bulk',
+    '/cluster',
+    '/audit',
+    '/tokens',
+  ])('answers %s with the HTML file, to be asked for each time, under the security headers', async (path) => {
+    const answer = await stranger(path);
+    expect(answer).toMatchObject({ status: 200, text: '<!doctype html><title>page</title>' });
+    expect(answer.headers['content-type']).toBe('text/html; charset=utf-8');
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(answer.headers['content-security-policy']).toContain("script-src 'self'");
+    expect(answer.headers['x-content-type-options']).toBe('nosniff');
+  });
 
   it('lets a browser keep a file whose name has a hash, and answers 304 for what it has', async () => {
     const answer = await stranger('/assets/index-AbCd1_-9.js');

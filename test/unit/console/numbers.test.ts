@@ -22,9 +22,9 @@ describe('numbers of the page', () => {
     const tasks = [ended(0, 9_500), ended(8_000, 9_000), ended(0, 6_000)];
     const options = { now: 10_000, bucketMs: 2_000, count: 3 };
     expect(endedBuckets(tasks, { ...options, isCutOff: false })).toEqual([
-      { at: 5_000, endedPerSecond: 0, p50Ms: null, p95Ms: null },
-      { at: 7_000, endedPerSecond: 0.5, p50Ms: 6_000, p95Ms: 6_000 },
-      { at: 9_000, endedPerSecond: 1, p50Ms: 1_000, p95Ms: 9_500 },
+      { at: 5_000, endedPerSecond: 0, p50Ms: null, p95Ms: null, p99Ms: null },
+      { at: 7_000, endedPerSecond: 0.5, p50Ms: 6_000, p95Ms: 6_000, p99Ms: 6_000 },
+      { at: 9_000, endedPerSecond: 1, p50Ms: 1_000, p95Ms: 9_500, p99Ms: 9_500 },
     ]);
     expect(endedBuckets(tasks, { ...options, isCutOff: true }).map(({ at }) => at)).toEqual([7_000, 9_000]);
   });

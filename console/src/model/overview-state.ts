@@ -1,0 +1,112 @@
+import type { ClusterNodeRow, TaskGroup } from '../api/types.ts';
+import { rankOf } from './rates.ts';
+
+/** Times of a window, as the server's `LatencyWindow` tells them. */
+export interface Quantiles {
+  readonly count: number;
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+/** One stage's attempts in that window. */
+export interface StageLatency extends Quantiles {
+  readonly pipeline: string;
+  readonly stage: string;
+  readonly failedCount: number;
+}
+
+/** How long things have taken of late. */
+export interface Latencies {
+  /** Time that the numbers cover. */
+  readonly windowMs: number;
+  readonly commit: Quantiles;
+  readonly stages: readonly StageLatency[];
+}
+
+/** What the topic `overview` tells. */
+export interface OverviewFrame {
+  readonly statuses: readonly TaskGroup[];
+  readonly eventsPerSecond: Readonly<Record<string, number>>;
+  readonly nodes: readonly Pick<ClusterNodeRow, 'nodeId' | 'status' | 'owned' | 'loopLagMs'>[];
+  readonly shards: {
+    readonly moves: number;
+    readonly takeovers: number;
+    readonly free: number;
+    readonly isBalanced: boolean;
+  };
+  /** Null: the server measures none. */
+  readonly latencies: Latencies | null;
+}
+
+/** The engine at one moment, as the overview draws it. */
+export interface OverviewState {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly completedPerSecond: number;
+  readonly givenUpPerSecond: number;
+  /** Attempts that failed; null where nothing tells of them. */
+  readonly failedPerSecond: number | null;
+  readonly latencies: Latencies | null;
+}
+
+/** The state that a frame tells. */
+export function overviewOf({ statuses, eventsPerSecond, latencies }: OverviewFrame): OverviewState {
+  const rate = (type: string): number => eventsPerSecond[`io.cabinet.${type}`] ?? 0;
+  return {
+    counts: countsOf(statuses),
+    completedPerSecond: rate('task.completed'),
+    givenUpPerSecond: rate('task.dead-lettered'),
+    failedPerSecond: rate('stage.failed'),
+    latencies,
+  };
+}
+
+/** Counts by status. */
+export function countsOf(groups: readonly TaskGroup[]): ReadonlyMap<string, number> {
+  return new Map(groups.map(({ key, count }) => [String(key), count]));
+}
+
+/** A point of the charts. */
+export interface OverviewSample {
+  readonly at: number;
+  readonly running: number;
+  readonly waiting: number;
+  readonly completedPerSecond: number;
+  readonly givenUpPerSecond: number;
+  readonly failedPerSecond: number | null;
+  /** By {@link stageKey}. */
+  readonly stageP95Ms: ReadonlyMap<string, number | null>;
+  /** Of tasks, from submit to end. */
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+/** The point that a state makes at a moment, with how long the tasks took that ended shortly before, shortest first. */
+export function sampleOf(state: OverviewState, latencies: readonly number[], at: number): OverviewSample {
+  const { counts, completedPerSecond, givenUpPerSecond, failedPerSecond } = state;
+  return {
+    at,
+    running: counts.get('running') ?? 0,
+    waiting: (counts.get('queued') ?? 0) + (counts.get('backingOff') ?? 0),
+    completedPerSecond,
+    givenUpPerSecond,
+    failedPerSecond,
+    stageP95Ms: new Map((state.latencies?.stages ?? []).map((stage) => [stageKey(stage), stage.p95Ms])),
+    p50Ms: rankOf(latencies, 0.5),
+    p95Ms: rankOf(latencies, 0.95),
+    p99Ms: rankOf(latencies, 0.99),
+  };
+}
+
+/** A stage's name where there are several pipelines. */
+export function stageKey({ pipeline, stage }: { readonly pipeline: string; readonly stage: string }): string {
+  return `${pipeline} / ${stage}`;
+}
+
+/** The stages with the most attempts, at most so many, in a fixed order. */
+export function busiestStages(latencies: Latencies | null, most: number): readonly StageLatency[] {
+  const stages = latencies?.stages ?? [];
+  const busiest = stages.toSorted((one, other) => other.count - one.count).slice(0, most);
+  return stages.filter((stage) => busiest.includes(stage));
+}
