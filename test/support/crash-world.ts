@@ -1,114 +1,190 @@
+import { PayloadStore } from '../../src/actors/payload-store.ts';
 import type { EngineConfig } from '../../src/core/config.ts';
-import { RetryableError, FatalError, type StageContext } from '../../src/index.ts';
+import type { OperatorResolution } from '../../src/core/messages.ts';
+import type { TaskView } from '../../src/core/task-view.ts';
 import type { PipelineDefinition } from '../../src/pipeline/definition.ts';
+import { metricCatalog } from '../../src/ports/metric-catalog.ts';
 import type { Engine } from '../../src/supervisor/engine.ts';
 import { TestEngine } from '../../src/testing.ts';
-import { serveShard, type ShardServiceDeps } from '../../src/transport/shard-service.ts';
+import { serveShard } from '../../src/transport/shard-service.ts';
+import { MortalBus } from './crash-bus.ts';
+import { crashPipelines, inputOf, plainPipeline, type Behavior, type CrashPorts } from './crash-pipelines.ts';
 import { Mortal, type CrashPoint } from './crash-points.ts';
 import { EffectLedger } from './effect-ledger.ts';
-import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
-import { tapJournal, tapLeases, tapSnapshots } from './port-taps.ts';
-import { aPipeline } from './shard-kit.ts';
-import { metricCatalog } from '../../src/ports/metric-catalog.ts';
+import type { JournalReport } from './journal-checker.ts';
+import { tapBlobs, tapLeases, tapSnapshots } from './port-taps.ts';
+import { TrimmedJournal } from './trimmed-journal.ts';
 
-/** What the tasks of a {@link CrashWorld} do: their input says it. */
-export type Behavior = 'plain' | 'flaky' | 'checkpoints' | 'broken' | 'stuck';
-
-async function drive(ctx: StageContext): Promise<unknown> {
-  const { ledger, process } = ctx.ports as { readonly ledger: EffectLedger; readonly process: Mortal };
-  const behavior = ctx.input as Behavior;
-  if (behavior === 'flaky' && ctx.stage === 'parse' && ctx.attempt === 1) throw new RetryableError('the first try');
-  if (behavior === 'stuck' && ledger.isBroken) throw new RetryableError('out of order');
-  if (behavior === 'broken' && ctx.stage === 'publish' && ledger.isBroken) throw new FatalError('out of order');
-  const effect = (): Promise<string> => process.tap('ledger.apply', () => Promise.resolve(ledger.apply(ctx)));
-  if (behavior !== 'checkpoints') return effect();
-  const first = await ctx.checkpoint('first', () => process.tap('ledger.sub-step', () => Promise.resolve('sub-step')));
-  return `${first} ${await effect()}`;
+/** One process of a node. */
+export interface CrashProcess {
+  readonly nodeId: string;
+  readonly mortal: Mortal;
+  readonly engine: Engine;
+  /** The one that it came in place of. */
+  readonly replaces: CrashProcess | null;
+  /** Stopped in good order, or died. */
+  isStopped: boolean;
 }
 
-/** An engine that dies at one of its port calls, over stores that outlive it. */
+/** A command that its caller has an answer to: it may not be missing from the journal. */
+export interface AnsweredCommand {
+  readonly name: string;
+  readonly taskId: string;
+  readonly commandId: string;
+}
+
+/** A command of an operator. */
+export type ControlName = 'pause' | 'resume' | 'cancel' | 'redrive';
+
+/** Longest virtual time of one run. */
+const patienceMs = 6 * 3_600_000;
+/** Pause between two looks of {@link CrashWorld.until}. */
+const lookMs = 100;
+/** How long a stop in good order waits for drivers. */
+const stopGraceMs = 1_000;
+
+/** Nodes whose processes die at calls of their ports, over stores that outlive them. */
 export class CrashWorld {
   readonly test: TestEngine;
   readonly ledger = new EffectLedger();
-  readonly pipeline: PipelineDefinition<string>;
-  /** The processes so far, each with its engine. */
-  readonly processes: { readonly mortal: Mortal; readonly engine: Engine }[] = [];
+  /** All processes in the order of their starts. */
+  readonly processes: CrashProcess[] = [];
+  readonly answered: AnsweredCommand[] = [];
+  /** What went wrong with a process that lives. */
+  readonly failures: string[] = [];
+  readonly #journal: TrimmedJournal;
+  readonly #points: readonly CrashPoint[];
+  readonly #taken = new Set<string>();
+  readonly #pipelines = new Map<string, PipelineDefinition<string>>();
+  #isSpared = false;
 
-  constructor(config: Partial<EngineConfig> = {}) {
-    this.pipeline = aPipeline({ stages: ['parse', 'publish'], run: drive, delayMs: 5_000, maxAttempts: 4 });
+  constructor(points: readonly CrashPoint[], config: Partial<EngineConfig> = {}) {
+    this.#points = points;
     this.test = TestEngine.create({
-      pipelines: [this.pipeline],
+      pipelines: crashPipelines,
       config: { snapshotEveryRecords: 3, snapshotIntervalMs: 200, abortGraceMs: 0, maxInterruptions: 20, ...config },
     });
+    this.#journal = new TrimmedJournal(this.test.journal);
   }
 
-  /** Starts a process; resolves when it serves or has died. */
-  async start(point?: CrashPoint): Promise<Mortal> {
+  /** Starts a process of a node; does not wait for it. */
+  launch(nodeId: string, replaces: CrashProcess | null = null): CrashProcess {
     const { test, ledger } = this;
-    const mortal: Mortal = new Mortal(point, () => void engine.abandon());
-    const engine: Engine = test.createEngine('node-1', undefined, {
-      journal: tapJournal(test.journal, mortal.tap),
+    const index = this.processes.length;
+    const point = this.#isSpared ? undefined : this.#points.find(({ process }) => process === index);
+    const mortal: Mortal = new Mortal(point, () => {
+      bus.cut();
+      void engine.abandon();
+    });
+    const bus = new MortalBus(test.bus, mortal);
+    const blobs = tapBlobs(test.blobs, mortal.tap);
+    const { config, logger, metrics } = test;
+    const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
+    const service = { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
+    const ports: CrashPorts = { ledger, process: mortal, clock: test.clock, taken: this.#taken };
+    const engine: Engine = test.createEngine(nodeId, undefined, {
+      journal: this.#journal.tapped(mortal.tap),
       snapshots: tapSnapshots(test.snapshots, mortal.tap),
       leases: tapLeases(test.leases, mortal.tap),
-      ports: { ledger, process: mortal },
-      serve: (shard, deliver) =>
-        serveShard(this.#service(), shard, (command, respond) =>
-          deliver(command, (reply) => {
-            if (!mortal.isDead) respond(reply);
-          }),
-        ),
+      payloads: new PayloadStore({ blobs, config }),
+      blobs,
+      bus,
+      ports: ports as unknown as Readonly<Record<string, unknown>>,
+      serve: (shard, deliver) => serveShard(service, shard, deliver),
+      onFailed: (error) => {
+        if (!mortal.isDead) this.failures.push(`${nodeId} failed: ${error.message}`);
+      },
     });
-    this.processes.push({ mortal, engine });
-    let isStarted = false;
-    const started = engine.start().finally(() => {
-      isStarted = true;
+    const process: CrashProcess = { nodeId, mortal, engine, replaces, isStopped: false };
+    this.processes.push(process);
+    engine.start().catch((error: unknown) => {
+      if (!mortal.isDead) this.failures.push(`${nodeId} did not start: ${String(error)}`);
     });
-    started.catch(() => {});
-    await test.clock.runUntil(() => isStarted || mortal.isDead);
-    return mortal;
+    return process;
   }
 
-  #service(): ShardServiceDeps {
-    const { bus, logger, metrics, config } = this.test;
-    const unanswerable = metrics.counter(metricCatalog.unanswerableRequests);
-    return { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
-  }
-
-  /** Hands everything over to the next process and ends this one. */
-  async stop(): Promise<void> {
-    const last = this.processes.at(-1);
-    await last?.engine.stop({ graceMs: 1_000 });
-    last?.mortal.kill();
-  }
-
-  /** Runs virtual time until the promise settles (true), or the process dies first. */
-  async until(mortal: Mortal, promise: Promise<unknown>): Promise<boolean> {
+  /** Runs virtual time until the promise settles; whoever dies on the way is started again. @throws what it rejects with */
+  async survive(promise: Promise<unknown>): Promise<void> {
     let isSettled = false;
-    const settle = (): void => {
+    const watched = promise.finally(() => {
       isSettled = true;
-    };
-    promise.then(settle, settle);
-    await this.test.clock.runUntil(() => isSettled || mortal.isDead);
-    return isSettled;
-  }
-
-  /** What the whole journal says. */
-  async report(): Promise<JournalReport> {
-    const entries = await this.test.run(readWholeJournal(this.test.journal, this.test.config.shardCount));
-    return checkJournal(entries, [this.pipeline]);
-  }
-
-  /** Every broken rule of journal and ledger, and every completed output that no effect has given. */
-  async violations(): Promise<string[]> {
-    const report = await this.report();
-    const found = [...report.violations, ...this.ledger.violations()];
-    for (const [task, state] of report.tasks) {
-      for (const [stage, output] of Object.entries(state.outputs)) {
-        const known = this.ledger.outputOf(`cabinet:${task}:${stage}`);
-        const text = 'json' in output ? JSON.stringify(output.json) : '';
-        if (known === undefined || !text.endsWith(`${known}"`)) found.push(`${task}/${stage}: ${text} is not ${known}`);
-      }
+    });
+    watched.catch(() => {}); // Awaited below.
+    const mustAct = (): boolean => isSettled || this.failures.length > 0 || this.#toReplace.length > 0;
+    while (!isSettled && this.failures.length === 0) {
+      await this.test.clock.runUntil(mustAct, { maxVirtualMs: patienceMs });
+      for (const process of this.#toReplace) this.launch(process.nodeId, process);
     }
-    return found;
+    if (this.failures.length === 0) await watched;
+  }
+
+  /** Nobody dies any more. */
+  spare(): void {
+    this.#isSpared = true;
+    for (const { mortal } of this.processes) mortal.spare();
+  }
+
+  /** Ends every process at once, and lets one of each node come up. */
+  restartAll(): void {
+    const last = this.processes.filter(({ mortal }) => !mortal.isDead);
+    for (const process of last) process.mortal.kill();
+    for (const process of last) this.launch(process.nodeId, process);
+  }
+
+  /** Stops the node in good order. Its process is replaced only when no other node runs. */
+  async stop(nodeId: string): Promise<void> {
+    const process = this.processes.findLast((one) => one.nodeId === nodeId && !one.mortal.isDead);
+    await process?.engine.stop({ graceMs: stopGraceMs });
+    if (process === undefined || process.mortal.isDead) return;
+    process.isStopped = true;
+    process.mortal.kill();
+  }
+
+  async submit(taskId: string, behavior: Behavior, pipeline = plainPipeline): Promise<void> {
+    this.#pipelines.set(taskId, pipeline);
+    await this.test.client.submit(pipeline, inputOf(behavior), { taskId });
+    this.answered.push({ name: 'submit', taskId, commandId: taskId });
+  }
+
+  async command(name: ControlName, taskId: string, commandId = `${name}-${taskId}`): Promise<void> {
+    await this.test.client[name](taskId, { commandId });
+    this.answered.push({ name, taskId, commandId });
+  }
+
+  async resolve(taskId: string, resolution: OperatorResolution, commandId: string): Promise<void> {
+    await this.test.client.resolve(taskId, resolution, { commandId });
+    this.answered.push({ name: 'resolve', taskId, commandId });
+  }
+
+  /** Resolves when the task has completed. @throws EngineError `TASK_FAILED` */
+  async end(taskId: string): Promise<void> {
+    await this.test.client.result(this.#pipelines.get(taskId) ?? plainPipeline, taskId, { timeoutMs: 3_000_000 });
+  }
+
+  view(taskId: string): Promise<TaskView> {
+    return this.test.client.get(taskId, { includePayloads: true });
+  }
+
+  /** Virtual time of the scenario's own. */
+  pause(delayMs: number): Promise<void> {
+    return new Promise((resolve) => void this.test.clock.setTimer(delayMs, resolve));
+  }
+
+  /** Looks until it holds. */
+  async until(holds: () => boolean | Promise<boolean>): Promise<void> {
+    while (!(await holds())) await this.pause(lookMs);
+  }
+
+  /** What the whole journal says, with what was trimmed of it. */
+  report(): Promise<JournalReport> {
+    return this.test.run(this.#journal.report(this.test.config.shardCount, crashPipelines));
+  }
+
+  get #toReplace(): readonly CrashProcess[] {
+    const replaced = new Set(this.processes.map(({ replaces }) => replaces));
+    const hasOthers = this.processes.some(({ mortal }) => !mortal.isDead);
+    return this.processes.filter(
+      (process) => process.mortal.isDead && !replaced.has(process) && !(process.isStopped && hasOthers),
+    );
   }
 }

@@ -1,3 +1,4 @@
+import type { BlobStore } from '../../src/ports/blobs.ts';
 import type { Journal } from '../../src/ports/journal.ts';
 import type { LeaseStore } from '../../src/ports/leases.ts';
 import type { SnapshotStore, SnapshotWriter } from '../../src/ports/snapshots.ts';
@@ -57,6 +58,16 @@ export function tapLeases(inner: LeaseStore, tap: PortTap): LeaseStore {
     readOrders: () => tap('leases.readOrders', () => inner.readOrders()),
     writeOrders: (orders, revision) => tap('leases.writeOrders', () => inner.writeOrders(orders, revision)),
     setOnce: (key, value) => tap('leases.setOnce', () => inner.setOnce(key, value)),
+  };
+}
+
+/** A blob store whose calls go through a tap. */
+export function tapBlobs(inner: BlobStore, tap: PortTap): BlobStore {
+  return {
+    put: (taskId, name, bytes) => tap('blobs.put', () => inner.put(taskId, name, bytes)),
+    get: (reference) => tap('blobs.get', () => inner.get(reference)),
+    census: (wanted) => tap('blobs.census', () => inner.census(wanted)),
+    deleteTask: (taskId, mark) => tap('blobs.deleteTask', () => inner.deleteTask(taskId, mark)),
   };
 }
 
