@@ -106,6 +106,9 @@ export class BucketApi {
   }
 }
 
+/** The calls that whoever writes and reads single keys needs. */
+export type BucketCalls = Pick<BucketApi, 'lastMessage' | 'subjects' | 'purge'>;
+
 interface EncodedMessage {
   readonly subject: string;
   readonly seq: number;

@@ -2,7 +2,7 @@ import type { EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import { bucketStream, keySubject } from './bucket-keys.ts';
-import type { BucketApi } from './bucket-api.ts';
+import type { BucketCalls } from './bucket-api.ts';
 import { errorOfPublish } from './store-error.ts';
 import { jetStreamCodes } from './jetstream-codes.ts';
 
@@ -39,13 +39,13 @@ export function isRemoval(header: (name: string) => string | undefined): boolean
 export class NatsBucket {
   readonly name: string;
   readonly stream: string;
-  readonly #api: BucketApi;
+  readonly #api: Pick<BucketCalls, 'lastMessage'>;
   readonly #acks: Pick<AckInbox, 'publish'>;
   readonly #clock: Clock;
 
   constructor(deps: {
     readonly name: string;
-    readonly api: BucketApi;
+    readonly api: Pick<BucketCalls, 'lastMessage'>;
     readonly acks: Pick<AckInbox, 'publish'>;
     readonly clock: Clock;
   }) {

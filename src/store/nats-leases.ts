@@ -8,7 +8,7 @@ import type { Logger } from '../ports/logger.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
 import { lockKey, nodeKey, onceKey, ordersKey, shardOfLockKey } from './bucket-keys.ts';
-import type { BucketApi } from './bucket-api.ts';
+import type { BucketCalls } from './bucket-api.ts';
 import { removeContended, writeContended } from './contended-key.ts';
 import { listBucket, type ListedKey } from './direct-list.ts';
 import { decodeNodeLease, decodeShardLock, encodeNodeLease, encodeShardLock } from './lease-codec.ts';
@@ -23,22 +23,22 @@ const listTimeoutMs = 2_000;
 
 /** Node leases (with a time to live), shard locks and orders in two JetStream KV buckets. */
 export class NatsLeaseStore implements LeaseStore {
-  readonly #link: NatsLink;
-  readonly #clock: Clock;
+  readonly #list: (bucket: string) => Promise<readonly ListedKey[]>;
   readonly #logger: Logger;
   readonly #nodes: NatsBucket;
   readonly #shards: NatsBucket;
 
-  constructor(deps: {
-    readonly api: BucketApi;
-    readonly link: NatsLink;
-    readonly acks: Pick<AckInbox, 'publish'>;
-    readonly clock: Clock;
-    readonly logger: Logger;
-    readonly namespace: string;
-  }) {
-    this.#link = deps.link;
-    this.#clock = deps.clock;
+  /** @param deps - `list` in the place of `link`: how it reads a whole bucket where there is no link, as in a simulation */
+  constructor(
+    deps: {
+      readonly api: Pick<BucketCalls, 'lastMessage'>;
+      readonly acks: Pick<AckInbox, 'publish'>;
+      readonly clock: Clock;
+      readonly logger: Logger;
+      readonly namespace: string;
+    } & ({ readonly link: NatsLink } | { readonly list: (bucket: string) => Promise<readonly ListedKey[]> }),
+  ) {
+    this.#list = 'list' in deps ? deps.list : (bucket) => listBucket({ ...deps, timeoutMs: listTimeoutMs }, bucket);
     this.#logger = deps.logger;
     const { api, acks, clock } = deps;
     this.#nodes = new NatsBucket({ name: nodeBucket(deps.namespace), api, acks, clock });
@@ -68,7 +68,7 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async listNodes(): Promise<readonly NodeLease[]> {
-    return this.#readable(await this.#list(this.#nodes), ({ value }) => decodeNodeLease(value));
+    return this.#readable(await this.#list(this.#nodes.name), ({ value }) => decodeNodeLease(value));
   }
 
   async readShard(shard: ShardId): Promise<ShardLock> {
@@ -78,7 +78,7 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async listShards(): Promise<readonly ShardLock[]> {
-    const entries = await this.#list(this.#shards);
+    const entries = await this.#list(this.#shards.name);
     const locks = entries.flatMap((entry) => {
       const shard = shardOfLockKey(entry.key);
       return shard === null ? [] : [{ ...entry, shard }];
@@ -108,10 +108,6 @@ export class NatsLeaseStore implements LeaseStore {
     const { value: stored } = await this.#shards.get(bucketKey);
     if (stored !== null) return Buffer.from(stored).toString('utf8');
     throw new EngineError('RECORD_CORRUPT', `value ${key} was set once and has been removed`, { field: key });
-  }
-
-  #list(bucket: NatsBucket): Promise<readonly ListedKey[]> {
-    return listBucket({ link: this.#link, clock: this.#clock, timeoutMs: listTimeoutMs }, bucket.name);
   }
 
   /** What can be decoded: one bad value must not hide all the others. */

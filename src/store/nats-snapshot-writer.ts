@@ -13,7 +13,7 @@ import {
 } from './bucket-keys.ts';
 import { decideCheckpoint, decodeCheckpoint, encodeCheckpoint, supersededError } from './checkpoint-codec.ts';
 import { runInFlight } from './in-flight.ts';
-import type { BucketApi } from './bucket-api.ts';
+import type { BucketCalls } from './bucket-api.ts';
 import type { NatsBucket } from './nats-bucket.ts';
 
 /** Tasks of a batch whose writes are on their way at one time. */
@@ -30,7 +30,7 @@ type Write<Kind extends SnapshotWrite['kind']> = Extract<SnapshotWrite, { kind: 
 
 /** The write-behind of one owner on JetStream: many raw publishes in flight, each live key by compare-and-set. */
 export class NatsSnapshotWriter implements SnapshotWriter {
-  readonly #api: BucketApi;
+  readonly #api: BucketCalls;
   readonly #bucket: NatsBucket;
   readonly #shard: ShardId;
   readonly #epoch: Epoch;
@@ -40,7 +40,7 @@ export class NatsSnapshotWriter implements SnapshotWriter {
   #checkpointRevision: number | undefined;
 
   constructor(deps: {
-    readonly api: BucketApi;
+    readonly api: BucketCalls;
     readonly bucket: NatsBucket;
     readonly shard: ShardId;
     readonly epoch: Epoch;

@@ -8,10 +8,10 @@ import type { NatsLink } from '../transport/nats-connection.ts';
 import { checkpointKey, finishedFilter, finishedKey, keySubject, lastTokenOf, liveFilter } from './bucket-keys.ts';
 import { decodeCheckpoint } from './checkpoint-codec.ts';
 import { runInFlight } from './in-flight.ts';
-import type { BucketApi } from './bucket-api.ts';
+import type { BucketApi, BucketCalls } from './bucket-api.ts';
 import { isRemoval, NatsBucket } from './nats-bucket.ts';
 import { NatsSnapshotWriter } from './nats-snapshot-writer.ts';
-import { scanLastPerSubject, type ScannedMessage } from './subject-scan.ts';
+import { scanLastPerSubject, type ScanLastPerSubject, type ScannedMessage } from './subject-scan.ts';
 
 /** Room that headers (TTL, expectation) and the subject take in a message beside the snapshot. */
 const headroomBytes = 1_024;
@@ -32,28 +32,32 @@ interface LoadedSnapshots {
  */
 export class NatsSnapshotStore implements SnapshotStore {
   readonly maximumSnapshotBytes: number;
-  readonly #api: BucketApi;
-  readonly #link: NatsLink;
-  readonly #clock: Clock;
+  readonly #api: BucketCalls;
+  readonly #scanLast: ScanLastPerSubject;
   readonly #bucket: NatsBucket;
 
-  constructor(deps: {
-    readonly api: BucketApi;
-    readonly link: NatsLink;
-    readonly acks: Pick<AckInbox, 'publish'>;
-    readonly clock: Clock;
-    readonly namespace: string;
-  }) {
+  /** @param deps - `scan` in the place of `link`: how it reads many keys where there is no link, as in a simulation */
+  constructor(
+    deps: {
+      readonly acks: Pick<AckInbox, 'publish'>;
+      readonly clock: Clock;
+      readonly namespace: string;
+    } & (
+      | { readonly api: BucketApi; readonly link: NatsLink }
+      | { readonly api: BucketCalls; readonly scan: ScanLastPerSubject; readonly maximumPayloadBytes: number }
+    ),
+  ) {
     this.#api = deps.api;
-    this.#link = deps.link;
-    this.#clock = deps.clock;
+    this.#scanLast =
+      'scan' in deps ? deps.scan : (query) => scanLastPerSubject({ ...deps, timeoutMs: scanTimeoutMs }, query);
     this.#bucket = new NatsBucket({
       name: snapshotBucket(deps.namespace),
       api: deps.api,
       acks: deps.acks,
       clock: deps.clock,
     });
-    this.maximumSnapshotBytes = deps.link.maximumPayloadBytes - headroomBytes;
+    const maximumPayloadBytes = 'scan' in deps ? deps.maximumPayloadBytes : deps.link.maximumPayloadBytes;
+    this.maximumSnapshotBytes = maximumPayloadBytes - headroomBytes;
   }
 
   writer(shard: ShardId, epoch: Epoch): SnapshotWriter {
@@ -110,8 +114,7 @@ export class NatsSnapshotStore implements SnapshotStore {
   }
 
   #scan(keyFilter: string, headersOnly: boolean): AsyncGenerator<ScannedMessage, void, undefined> {
-    const deps = { api: this.#api, link: this.#link, clock: this.#clock, timeoutMs: scanTimeoutMs };
     const filter = keySubject(this.#bucket.name, keyFilter);
-    return scanLastPerSubject(deps, { stream: this.#bucket.stream, filter, headersOnly });
+    return this.#scanLast({ stream: this.#bucket.stream, filter, headersOnly });
   }
 }

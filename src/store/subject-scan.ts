@@ -31,6 +31,9 @@ export interface ScanQuery {
   readonly headersOnly?: boolean;
 }
 
+/** A scan as its caller knows it. */
+export type ScanLastPerSubject = (query: ScanQuery) => AsyncGenerator<ScannedMessage, void, undefined>;
+
 /** Messages that are asked for at a time: what may wait in memory ahead of a slow reader. */
 const messagesPerPull = 1_000;
 /** An abandoned consumer goes away after this. */

@@ -1,0 +1,200 @@
+import { asError } from '../core/errors.ts';
+import type { Bus, BusRequest, BusRequestOptions, BusService, RequestOutcome } from '../ports/bus.ts';
+import type { Logger } from '../ports/logger.ts';
+import type { Random } from '../ports/random.ts';
+import { subjectMatches } from '../transport/subject-match.ts';
+import type { Connection } from './connection.ts';
+
+interface Subscription {
+  readonly pattern: string;
+  readonly queue: string | undefined;
+  readonly connection: Connection;
+  readonly receive: (request: BusRequest) => void;
+}
+
+interface Message {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+type ServerAnswer = Extract<RequestOutcome, { kind: 'reply' | 'no-responders' }>;
+
+const noHeaders: ReadonlyMap<string, string> = new Map();
+/** How long a subscription or its end may go unanswered before it is sent again. */
+const controlTimeoutMs = 2_000;
+
+/** The server's part of request and reply: who has subscribed to what. */
+export class BusServer {
+  readonly #random: Random;
+  readonly #subscriptions = new Set<Subscription>();
+
+  constructor(deps: { readonly random: Random }) {
+    this.#random = deps.random;
+  }
+
+  subscribe(subscription: Subscription): void {
+    this.#subscriptions.add(subscription);
+  }
+
+  unsubscribe(subscription: Subscription): void {
+    this.#subscriptions.delete(subscription);
+  }
+
+  /** Forgets a connection that broke. */
+  drop(connection: Connection): void {
+    for (const one of this.#subscriptions) if (one.connection === connection) this.#subscriptions.delete(one);
+  }
+
+  /** Hands a message to everyone who subscribed alone, and to one member of each queue. */
+  route(message: Message, respond: ((answer: ServerAnswer) => void) | undefined): void {
+    const receivers = this.#receiversOf(message.subject);
+    if (receivers.length === 0) respond?.({ kind: 'no-responders' });
+    for (const { connection, receive } of receivers) {
+      const reply =
+        respond === undefined
+          ? undefined
+          : (body: Uint8Array, headers: ReadonlyMap<string, string>): void =>
+              connection.tell(() => respond({ kind: 'reply', body, headers }));
+      connection.deliver(() => receive(new SimulatedRequest(message, reply)));
+    }
+  }
+
+  #receiversOf(subject: string): readonly Subscription[] {
+    const receivers: Subscription[] = [];
+    const queues = new Map<string, Subscription[]>();
+    for (const one of this.#subscriptions) {
+      if (!subjectMatches(one.pattern, subject)) continue;
+      if (one.queue === undefined) receivers.push(one);
+      else queues.set(one.queue, [...(queues.get(one.queue) ?? []), one]);
+    }
+    for (const members of queues.values()) {
+      const member = members[Math.floor(this.#random.next() * members.length)];
+      if (member !== undefined) receivers.push(member);
+    }
+    return receivers;
+  }
+}
+
+/** Request and reply as one process has them, over its connection. */
+export class SimulatedBus implements Bus {
+  readonly #server: BusServer;
+  readonly #connection: Connection;
+  readonly #logger: Logger;
+  /** What is served: all of it is subscribed again on a new connection. */
+  readonly #served = new Set<Subscription>();
+
+  constructor(deps: { readonly server: BusServer; readonly connection: Connection; readonly logger: Logger }) {
+    this.#server = deps.server;
+    this.#connection = deps.connection;
+    this.#logger = deps.logger;
+    deps.connection.watch({
+      onDown: () => this.#server.drop(this.#connection),
+      // A new connection starts with all subscriptions.
+      onUp: () => {
+        for (const one of this.#served) this.#server.subscribe(one);
+      },
+    });
+    deps.connection.process.onEnd(() => this.#server.drop(this.#connection));
+  }
+
+  async request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
+    const message = messageOf(subject, body, options.headers);
+    const answered = await this.#connection.request<ServerAnswer>(
+      (respond) => this.#server.route(message, respond),
+      options,
+    );
+    return answered.kind === 'answer' ? answered.answer : answered;
+  }
+
+  /** Sends a message that asks for no answer, as any NATS client may. */
+  send(subject: string, body: Uint8Array): void {
+    const message = messageOf(subject, body, undefined);
+    this.#connection.tell(() => this.#server.route(message, undefined));
+  }
+
+  async serve(
+    subject: string,
+    handler: (request: BusRequest) => void,
+    options: { readonly queue?: string } = {},
+  ): Promise<BusService> {
+    const subscription: Subscription = {
+      pattern: subject,
+      queue: options.queue,
+      connection: this.#connection,
+      receive: (request) => {
+        if (this.#served.has(subscription)) this.#handle(handler, request);
+      },
+    };
+    this.#served.add(subscription);
+    await this.#subscribed(subscription);
+    return {
+      stop: async () => {
+        // What is on its way when the server takes the subscription away still comes.
+        await this.#until(() => this.#server.unsubscribe(subscription));
+        this.#served.delete(subscription);
+        this.#server.unsubscribe(subscription);
+      },
+    };
+  }
+
+  /** Resolves when the server knows of it, over as many connections as it takes. */
+  async #subscribed(subscription: Subscription): Promise<void> {
+    const answered = await this.#until(() => {
+      if (this.#served.has(subscription)) this.#server.subscribe(subscription);
+    });
+    if (answered === 'disconnected') await this.#connection.whenUp();
+  }
+
+  /** Resolves when the server has done it, or when the connection has broken: the next one begins with what is served then. */
+  async #until(change: () => void): Promise<'answer' | 'disconnected'> {
+    for (;;) {
+      const answered = await this.#connection.request<true>(
+        (respond) => {
+          change();
+          respond(true);
+        },
+        { timeoutMs: controlTimeoutMs, isReliable: true },
+      );
+      if (answered.kind !== 'timeout') return answered.kind;
+    }
+  }
+
+  #handle(handler: (request: BusRequest) => void, request: BusRequest): void {
+    try {
+      handler(request);
+    } catch (thrown) {
+      this.#logger.error({ err: asError(thrown), subject: request.subject }, 'a request handler threw');
+    }
+  }
+}
+
+class SimulatedRequest implements BusRequest {
+  readonly subject: string;
+  readonly body: Uint8Array;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly canReply: boolean;
+  #reply: ((body: Uint8Array, headers: ReadonlyMap<string, string>) => void) | undefined;
+
+  constructor(message: Message, reply: ((body: Uint8Array, headers: ReadonlyMap<string, string>) => void) | undefined) {
+    this.subject = message.subject;
+    this.body = message.body;
+    this.headers = message.headers;
+    this.canReply = reply !== undefined;
+    this.#reply = reply;
+  }
+
+  reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void {
+    const reply = this.#reply;
+    this.#reply = undefined;
+    reply?.(Uint8Array.from(body), headers === undefined ? noHeaders : new Map(Object.entries(headers)));
+  }
+}
+
+function messageOf(subject: string, body: Uint8Array, headers: Readonly<Record<string, string>> | undefined): Message {
+  return {
+    subject,
+    body: Uint8Array.from(body),
+    headers: headers === undefined ? noHeaders : new Map(Object.entries(headers)),
+  };
+}

@@ -1,0 +1,253 @@
+import { checkHistory, formatViolation } from '../checking/check-history.ts';
+import type { HistoryEvent } from '../checking/history-events.ts';
+import { HistoryRecorder } from '../checking/history-recorder.ts';
+import type { JsonValue } from '../core/json.ts';
+import { SeededRandom } from '../platform/seeded-random.ts';
+import { metricCatalog } from '../ports/metric-catalog.ts';
+import { ClientProcess } from './client-process.ts';
+import { CountingMetrics } from './counting-metrics.ts';
+import { drawFaults, type PlannedFault } from './fault-plan.ts';
+import { FaultRunner } from './fault-runner.ts';
+import { instrumentPipeline } from './instrument.ts';
+import { goodNetwork, Network } from './network.ts';
+import { OutsideWorld } from './outside-world.ts';
+import { RunLog } from './run-log.ts';
+import { Scheduler } from './scheduler.ts';
+import type { ResolvedOptions } from './simulation-options.ts';
+import type { SimulationReport } from './simulation-report.ts';
+import { BusServer } from './simulated-bus.ts';
+import { entryOf } from './simulated-journal.ts';
+import { SimulatedNode } from './simulated-node.ts';
+import { drawSettings, type WorldSettings } from './settings.ts';
+import { StoreServer } from './store-server.ts';
+import { TaskTracker } from './task-tracker.ts';
+import { ShardWatch } from './watched-ports.ts';
+import { effectStages, troubles } from './world-pipelines.ts';
+import type { WorldParts } from './world-parts.ts';
+import { Workload, type PlannedTask } from './workload.ts';
+
+const startAt = Date.UTC(2026, 0, 1);
+/** Part of the simulated time in which faults are made. */
+const faultPart = 0.6;
+/** Longest that work may take to come to rest when all is healed. */
+const restWithinMs = 45 * 60_000;
+/** For how long operators go on when all is healed. */
+const operatorsAfterMs = 60_000;
+/** Between two looks whether all rests. */
+const lookMs = 5_000;
+const clockDrift = 0.000_5;
+
+/** One seed's world, from its first event to its last. */
+export class SimulatedWorld {
+  readonly #options: ResolvedOptions;
+  readonly #settings: WorldSettings;
+  readonly #parts: WorldParts;
+  readonly #nodes: readonly SimulatedNode[];
+  readonly #clients: readonly ClientProcess[];
+  readonly #tracker: TaskTracker;
+  readonly #workload: Workload;
+  readonly #faults: FaultRunner;
+  readonly #plan: readonly PlannedFault[];
+  readonly #recorder: HistoryRecorder;
+  readonly #tasks: readonly PlannedTask[];
+  readonly #faultsForMs: number;
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options;
+    const seeds = new SeededRandom(options.seed);
+    const nextSeed = (): number => Math.floor(seeds.next() * Number.MAX_SAFE_INTEGER);
+    const stream = (): SeededRandom => new SeededRandom(nextSeed());
+    const settings = drawSettings(stream(), options);
+    this.#settings = settings;
+    const { config } = settings;
+    this.#faultsForMs = options.minutes * 60_000 * faultPart;
+    this.#plan = drawFaults(stream(), {
+      nodes: settings.nodes,
+      untilMs: this.#faultsForMs,
+      kinds: options.faults,
+      leaseTtlMs: config.leaseTtlMs,
+    });
+    const scheduler = new Scheduler(stream());
+    const now = (): number => Math.floor(startAt + scheduler.nowMs);
+    this.#recorder = new HistoryRecorder({
+      namespace: config.namespace,
+      shardCount: config.shardCount,
+      parts: ['calls', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
+      bounds: {
+        maxInterruptions: config.maxInterruptions,
+        dedupWindowSize: config.dedupWindowSize,
+        ...(options.usesWorld ? { effectStages } : {}),
+      },
+    });
+    const record = (event: HistoryEvent): void => this.#recorder.record(event);
+    const network = new Network({ scheduler, random: stream() });
+    const { namespace } = config;
+    const store = new StoreServer({ scheduler, random: stream(), namespace, replicas: settings.replicas, startAt });
+    const world = new OutsideWorld({ scheduler, random: stream(), now, record });
+    const shards = new ShardWatch({ now, record });
+    const drift = stream();
+    const clockRates = new Map<string, number>();
+    const pipelines = options.pipelines.map((definition) =>
+      instrumentPipeline(definition, {
+        now,
+        record,
+        ownerOf: (fence) => shards.ownerOf(fence),
+        keepsOutputs: options.usesWorld,
+      }),
+    );
+    this.#parts = {
+      scheduler,
+      network,
+      bus: new BusServer({ random: stream() }),
+      store,
+      world,
+      config,
+      pipelines,
+      ports: options.ports,
+      metrics: new CountingMetrics(),
+      log: new RunLog(() => scheduler.nowMs),
+      shards,
+      startAt,
+      now,
+      record,
+      nextSeed,
+      clockRateOf: (machine) => {
+        const rate = clockRates.get(machine) ?? 1 + (drift.next() * 2 - 1) * clockDrift;
+        clockRates.set(machine, rate);
+        return rate;
+      },
+    };
+    const restarts = stream();
+    this.#nodes = Array.from(
+      { length: settings.nodes },
+      (_, index) => new SimulatedNode(this.#parts, `node-${index + 1}`, restarts),
+    );
+    this.#clients = [1, 2].map((number) => new ClientProcess(this.#parts, `client-${number}`));
+    this.#tracker = new TaskTracker(store.journal);
+    const work = stream();
+    this.#tasks = planTasks(options, settings.tasks, work);
+    this.#workload = new Workload({
+      scheduler,
+      random: work,
+      clients: this.#clients,
+      tracker: this.#tracker,
+      world,
+      nodes: this.#nodes,
+      namespace,
+      shardCount: config.shardCount,
+      knowsEffects: options.usesWorld,
+    });
+    this.#faults = new FaultRunner({ scheduler, network, store, world, nodes: this.#nodes, startAt, record });
+  }
+
+  /** Runs it: faults and work, then peace until all rests, then the verdict. */
+  async run(): Promise<SimulationReport> {
+    const { scheduler } = this.#parts;
+    this.#faults.plan(this.#plan.filter(({ id }) => !this.#options.maskedFaults.has(id)));
+    for (const node of this.#nodes) node.start();
+    this.#workload.start(this.#tasks, this.#faultsForMs);
+    await scheduler.run(this.#faultsForMs);
+    this.#heal();
+    await scheduler.run(this.#faultsForMs + operatorsAfterMs);
+    this.#workload.end();
+    await this.#rest();
+    return this.#judge();
+  }
+
+  #heal(): void {
+    const { network, store } = this.#parts;
+    this.#faults.heal();
+    network.quality = goodNetwork;
+    store.condition.isDown = false;
+    for (const node of this.#nodes) {
+      node.setClockRight();
+      node.start();
+    }
+    store.setClockRight();
+  }
+
+  /** Until all tasks rest, every caller is answered and every shard has its owner; or until that has had its time. */
+  async #rest(): Promise<void> {
+    const { scheduler } = this.#parts;
+    const lifted = this.#workload.liftOrders();
+    let isLifted = false;
+    void lifted.then(() => (isLifted = true));
+    const untilMs = scheduler.nowMs + restWithinMs;
+    while (scheduler.nowMs < untilMs) {
+      await scheduler.run(scheduler.nowMs + lookMs);
+      if (isLifted && this.#workload.isQuiet && this.#isServed && this.#tracker.isAtRest) return;
+    }
+  }
+
+  get #isServed(): boolean {
+    const served = new Set(
+      this.#nodes.flatMap(({ life }) => life?.engine.status.owned.map(({ shard }) => shard) ?? []),
+    );
+    return served.size === this.#settings.config.shardCount;
+  }
+
+  #judge(): SimulationReport {
+    const { scheduler, network, store, metrics, log, shards } = this.#parts;
+    shards.finish();
+    for (const client of this.#clients) client.finish();
+    const entries = store.journal.archive.map((message) => entryOf(message));
+    const history = this.#recorder.finish({ entries, endedAt: this.#parts.now(), isHealed: true });
+    const checked = checkHistory(history, { definitions: this.#parts.pipelines });
+    const violations = checked.violations.map((violation) => ({ id: violation.id, text: formatViolation(violation) }));
+    const own = (id: string, text: string): void => void violations.push({ id: id as 'I22', text });
+    if (!this.#isServed) own('I22', 'not every shard has an owner when all is healed and had its time');
+    if (!this.#workload.isQuiet) own('I5', 'a caller has no answer when all is healed and had its time');
+    for (const { surprises, process } of this.#clients) {
+      for (const surprise of surprises) own('I45', `${process.name} was surprised: ${surprise}`);
+    }
+    this.#tracker.update();
+    const { counts } = network;
+    const messageFaults = counts.lost + counts.duplicated + counts.delayed + counts.overtaken + counts.late;
+    const storeFaults =
+      store.counts.unheard + store.counts.full + store.counts.staleReads + store.counts.orphanedProposals;
+    const count = (name: string): number => metrics.count(name);
+    return {
+      seed: this.#options.seed,
+      traceHash: scheduler.trace.digest,
+      events: scheduler.eventCount,
+      simulatedMs: scheduler.nowMs,
+      plan: this.#plan,
+      faults: this.#faults.made + messageFaults + storeFaults,
+      tasks: this.#tracker.tasks.size,
+      violations,
+      zombieWritesRefused: count(metricCatalog.fencedAppends.name),
+      unknownResolved: count(metricCatalog.unknownResolved.name),
+      counters: {
+        ...Object.fromEntries([...this.#tracker.counts].map(([name, value]) => [`record ${name}`, value])),
+        ...Object.fromEntries([...metrics.counts].map(([name, value]) => [`metric ${name}`, value])),
+        ...Object.fromEntries([...this.#faults.byKind].map(([name, value]) => [`fault ${name}`, value])),
+        'store busy': store.busyCount,
+        'store stale reads': store.counts.staleReads,
+        'store proposals without a leader': store.counts.orphanedProposals,
+        'messages late': counts.late,
+        'messages lost': counts.lost,
+        'messages duplicated': counts.duplicated,
+        'messages overtaken': counts.overtaken,
+      },
+      lines: log.lines,
+      history,
+    };
+  }
+}
+
+function planTasks(options: ResolvedOptions, count: number, random: SeededRandom): readonly PlannedTask[] {
+  return Array.from({ length: count }, (_, index): PlannedTask => {
+    const taskId = `task-${index + 1}`;
+    const pipeline = options.pipelines[Math.floor(random.next() * options.pipelines.length)];
+    if (pipeline === undefined) throw new Error('a simulation needs a pipeline');
+    return { taskId, pipeline: pipeline.name, input: inputOf(options, pipeline.name, index, random) };
+  });
+}
+
+function inputOf(options: ResolvedOptions, pipeline: string, index: number, random: SeededRandom): JsonValue {
+  if (options.inputOf !== undefined) return options.inputOf({ pipeline, index, random });
+  const trouble = random.next() < 0.5 ? 'none' : troubles[Math.floor(random.next() * troubles.length)];
+  // Some are too large for a record.
+  const salt = random.id() + (random.next() < 0.1 ? 'x'.repeat(400) : '');
+  return { salt, trouble: trouble ?? 'none' };
+}
