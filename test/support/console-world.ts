@@ -31,6 +31,8 @@ export interface ConsoleWorld {
 }
 
 const startTimeoutMs = 60_000;
+/** Also in the threads of a process, such as the task index's. */
+const loader = new URL('../fixtures/drivers/register-tsx.mjs', import.meta.url).href;
 
 /** Starts a real nats-server, two nodes, and the admin server with all that stands behind it. */
 export async function startConsoleWorld(): Promise<ConsoleWorld> {
@@ -134,7 +136,7 @@ export async function startConsoleWorld(): Promise<ConsoleWorld> {
 
 function start(file: string, settings: object): ChildProcess {
   const entry = resolve(import.meta.dirname, file);
-  return spawn(process.execPath, ['--import', 'tsx', entry, JSON.stringify(settings)], {
+  return spawn(process.execPath, ['--import', loader, entry, JSON.stringify(settings)], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
 }
