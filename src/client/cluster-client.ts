@@ -17,6 +17,7 @@ import {
   type NodeOrder,
 } from '../core/cluster-orders.ts';
 import { EngineError, invalidArgument } from '../core/errors.ts';
+import { forbiddenError } from '../core/forbidden.ts';
 import { parseNodeId, type NodeId, type ShardId } from '../core/ids.ts';
 import { decodeNodeReply, encodeNodeMessage, type NodeStatus } from '../core/node-messages.ts';
 import { nodeSubject } from '../core/subjects.ts';
@@ -116,7 +117,7 @@ export class ClusterClient {
    * answers, each of which may be a moment old.
    *
    * @throws EngineError `UNAVAILABLE` when leases or locks cannot be read, `RECORD_CORRUPT` when the orders cannot, `CONFIG_INVALID`
-   *   when the client has no lease store
+   *   when the client has no lease store, `BUS_FORBIDDEN` when its NATS user may not ask the nodes
    */
   async status(options: ClusterCallOptions = {}): Promise<ClusterStatus> {
     const look = await this.#look();
@@ -320,6 +321,8 @@ export class ClusterClient {
     const { bus, namespace } = this.#deps;
     const body = encodeNodeMessage({ type: 'node.status', incarnation });
     const outcome = await bus.request(nodeSubject(namespace, nodeId), body, { timeoutMs });
+    // A node that may not be asked is not known to be down.
+    if (outcome.kind === 'forbidden') throw forbiddenError(outcome);
     if (outcome.kind !== 'reply') return outcome.kind;
     const reply = decodeNodeReply(outcome.body);
     if (reply.kind === 'status') return reply.status;

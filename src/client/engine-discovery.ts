@@ -1,5 +1,6 @@
 import { backoffDelayMs, retryDefaults } from '../core/backoff.ts';
 import { EngineError } from '../core/errors.ts';
+import { forbiddenError } from '../core/forbidden.ts';
 import { apiSubject } from '../core/subjects.ts';
 import type { Bus, RequestOutcome } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -18,7 +19,8 @@ const maximumInfoBytes = 64 * maximumMessageBytes;
  * What any node of the namespace tells of its engine, asked until one answers.
  *
  * @throws EngineError `NO_OWNER` when no node serves the namespace until the deadline, `NATS_UNREACHABLE` when the link is
- *   down, `DEADLINE_EXCEEDED` when nodes are there but do not answer, `UNSUPPORTED_VERSION`, `INVALID_MESSAGE`
+ *   down, `DEADLINE_EXCEEDED` when nodes are there but do not answer, `UNSUPPORTED_VERSION`, `INVALID_MESSAGE`; `BUS_FORBIDDEN` at
+ *   once
  */
 export async function discoverEngine(
   deps: { readonly bus: Bus; readonly clock: Clock; readonly random: Random; readonly namespace: string },
@@ -31,6 +33,7 @@ export async function discoverEngine(
     const timeoutMs = Math.min(tryTimeoutMs, remainingMs);
     const outcome = await bus.request(apiSubject(namespace, 'info'), new Uint8Array(), { timeoutMs });
     if (outcome.kind === 'reply') return readInfo(outcome.body, namespace);
+    if (outcome.kind === 'forbidden') throw forbiddenError(outcome);
     const pauseMs = backoffDelayMs(pauses, tries, random.next());
     if (clock.monotonicMs() + pauseMs >= deadlineAt) throw unanswered(outcome, namespace, deadlineMs);
     await new Promise<void>((resolve) => void clock.setTimer(pauseMs, resolve));

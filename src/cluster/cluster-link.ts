@@ -105,6 +105,9 @@ export class ClusterLink {
       case 'disconnected':
         this.#cutOffMs = clock.monotonicMs();
         return 'cutOff';
+      case 'forbidden':
+        // This node's own permissions are wrong, which says nothing of the peer. The link has logged them.
+        return 'cutOff';
       default:
         return unreachable(outcome);
     }

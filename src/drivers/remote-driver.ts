@@ -11,7 +11,7 @@ import {
   remoteSubjects,
   type LookupReply,
 } from './remote-protocol.ts';
-import { RemoteRun, type RemoteRunDeps } from './remote-run.ts';
+import { mayNotAsk, RemoteRun, type RemoteRunDeps } from './remote-run.ts';
 import { stageRequestOf } from './stage-request.ts';
 import { fromWireError } from './wire-error.ts';
 
@@ -50,8 +50,8 @@ const defaults = {
  * A driver whose work is done by a service on the bus, in another process and any language; the protocol is that of
  * docs/REMOTE-DRIVERS.md, and `serveRemoteDriver` is its other side in TypeScript.
  *
- * Errors: nobody serves the subject → `retryable` `NO_WORKER`; all are busy → `WORKER_BUSY`; an instance that is lost under its
- * run → uncertain, `WORKER_LOST`; what the remote driver throws keeps class and code. An abort is passed on, and waited for
+ * Errors: nobody serves the subject → `retryable` `NO_WORKER`; the node's NATS user may not ask there → `retryable` `BUS_FORBIDDEN`;
+ * all are busy → `WORKER_BUSY`; an instance that is lost under its run → uncertain, `WORKER_LOST`; what the remote driver throws keeps class and code. An abort is passed on, and waited for
  * `cancelGraceMs`.
  */
 export function createRemoteDriver(options: RemoteDriverOptions): AnyDriver {
@@ -72,6 +72,7 @@ async function lookUp(
   const outcome = await deps.bus.request(remoteSubjects.lookup(deps.subject), body, {
     timeoutMs: deps.lookupTimeoutMs,
   });
+  if (outcome.kind === 'forbidden') throw mayNotAsk(outcome);
   if (outcome.kind !== 'reply') {
     // Thrown, not `unknown`: the engine asks again.
     const code = outcome.kind === 'no-responders' ? 'NO_WORKER' : 'NO_ANSWER';

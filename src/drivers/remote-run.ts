@@ -1,5 +1,6 @@
 import { RateLimitedError, RetryableError, UncertainError } from '../core/driver-errors.ts';
 import { asError, EngineError, invalidArgument } from '../core/errors.ts';
+import { forbiddenError, type ForbiddenOperation } from '../core/forbidden.ts';
 import type { Bus, RequestOutcome } from '../ports/bus.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { StageContext } from '../ports/driver.ts';
@@ -75,8 +76,8 @@ export class RemoteRun {
   /**
    * Runs the attempt and gives its output.
    *
-   * @throws RetryableError `NO_WORKER`, `WORKER_BUSY`, `NO_ANSWER` when nothing was begun; UncertainError `WORKER_LOST`; EngineError
-   *   `PAYLOAD_TOO_LARGE`; what the remote driver throws; the signal's reason
+   * @throws RetryableError `NO_WORKER`, `WORKER_BUSY`, `NO_ANSWER`, `BUS_FORBIDDEN` when nothing was begun; UncertainError
+   *   `WORKER_LOST`; EngineError `PAYLOAD_TOO_LARGE`; what the remote driver throws; the signal's reason
    */
   static async execute(ctx: StageContext, deps: RemoteRunDeps): Promise<unknown> {
     ctx.signal.throwIfAborted();
@@ -150,9 +151,12 @@ export class RemoteRun {
       }
       // A start that is repeated now could begin what is to be ended.
       if (!isStarted && this.#ctx.signal.aborted) return undefined;
-      // Nobody has ever received it: another instance may have it.
-      if (outcome.kind === 'no-responders' && !isStarted && !mayBeStarted) throw noWorker(this.#deps.subject);
-      mayBeStarted ||= outcome.kind !== 'no-responders';
+      if (!isStarted && !mayBeStarted) {
+        // Nobody has ever received it: another instance may have it.
+        if (outcome.kind === 'no-responders') throw noWorker(this.#deps.subject);
+        if (isUnsent(outcome)) throw mayNotAsk(outcome);
+      }
+      mayBeStarted ||= outcome.kind !== 'no-responders' && !isUnsent(outcome);
       if (this.#deps.clock.monotonicMs() - silentSince >= this.#deps.lostAfterMs) {
         throw new UncertainError(`the remote driver of ${this.#deps.subject} does not answer any more`, {
           code: 'WORKER_LOST',
@@ -252,6 +256,7 @@ async function askForInstance(deps: RemoteRunDeps): Promise<string> {
     timeoutMs: deps.answerTimeoutMs,
   });
   if (outcome.kind === 'no-responders') throw noWorker(deps.subject);
+  if (outcome.kind === 'forbidden') throw mayNotAsk(outcome);
   if (outcome.kind !== 'reply') {
     throw new RetryableError(`no service of ${deps.subject} answered the offer (${outcome.kind})`, {
       code: 'NO_ANSWER',
@@ -276,6 +281,17 @@ async function askForInstance(deps: RemoteRunDeps): Promise<string> {
 
 function noWorker(subject: string): Error {
   return new RetryableError(`no remote driver serves ${subject}`, { code: 'NO_WORKER' });
+}
+
+/** Whether the bus has kept the request from everybody. */
+function isUnsent(outcome: RequestOutcome): outcome is Extract<RequestOutcome, { readonly kind: 'forbidden' }> {
+  return outcome.kind === 'forbidden' && outcome.operation === 'publish';
+}
+
+/** This node's NATS user lacks a permission, which an operator may give while the attempts last. */
+export function mayNotAsk(forbidden: ForbiddenOperation): RetryableError {
+  const { message, hint = '', code } = forbiddenError(forbidden);
+  return new RetryableError(`${message}; ${hint}`, { code });
 }
 
 function sleep(clock: Clock, delayMs: number): Promise<void> {

@@ -1,3 +1,5 @@
+import type { ForbiddenOperation } from '../core/forbidden.ts';
+
 /** What a request came to. `no-responders`: nobody serves the subject, so nothing was received. */
 export type RequestOutcome =
   | { readonly kind: 'reply'; readonly body: Uint8Array; readonly headers: ReadonlyMap<string, string> }
@@ -5,7 +7,12 @@ export type RequestOutcome =
   /** No answer in time: it may have been received and done. */
   | { readonly kind: 'timeout' }
   /** The link broke, or was down: as unknown as a timeout, but known at once. */
-  | { readonly kind: 'disconnected' };
+  | { readonly kind: 'disconnected' }
+  /**
+   * This user lacks a permission, known at once. `publish`: nothing was received. `subscription`: no answer can reach this user; a
+   * request that was under way when that came out may have been received and done.
+   */
+  | ({ readonly kind: 'forbidden' } & ForbiddenOperation);
 
 /** What a request is sent with. */
 export interface BusRequestOptions {

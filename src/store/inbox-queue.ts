@@ -1,8 +1,8 @@
 import type { Msg, Subscription } from '@nats-io/transport-node';
 import { EngineError } from '../core/errors.ts';
+import { forbiddenError } from '../core/forbidden.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { LinkStatus, NatsLink } from '../transport/nats-connection.ts';
-import { forbiddenError } from './stream-api.ts';
 
 /** Messages to one private subject, taken one by one. Close it when done. */
 export class InboxQueue {
@@ -64,7 +64,7 @@ export class InboxQueue {
     if (status.kind === 'disconnected' || status.kind === 'closed') {
       this.#fail(this.#error('the connection to NATS is down'));
     } else if (status.kind === 'forbidden' && (status.subject === this.subject || status.subject === this.#sentTo)) {
-      this.#fail(forbiddenError(status.subject));
+      this.#fail(forbiddenError(status));
     }
   }
 

@@ -1,4 +1,5 @@
 import { EngineError } from '../core/errors.ts';
+import { forbiddenError } from '../core/forbidden.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
@@ -37,7 +38,7 @@ export class StreamApi {
     const subject = `$JS.API.${operation}`;
     const body = Buffer.from(JSON.stringify(request));
     const outcome = await this.#requests.request(subject, body, { timeoutMs: this.#timeoutMs });
-    if (outcome.kind === 'forbidden') throw forbiddenError(outcome.subject);
+    if (outcome.kind === 'forbidden') throw forbiddenError(outcome);
     if (outcome.kind !== 'reply') {
       throw new EngineError('UNAVAILABLE', `JetStream does not answer ${operation}: ${outcome.kind}`, {
         got: outcome.kind,
@@ -57,14 +58,6 @@ export class StreamApi {
   close(): void {
     this.#requests.close();
   }
-}
-
-/** The error for a subject that the NATS user may not use. */
-export function forbiddenError(subject: string): EngineError {
-  return new EngineError('BUS_FORBIDDEN', `the NATS user lacks a permission on ${subject}`, {
-    field: subject,
-    hint: 'grant it to this role in the server configuration',
-  });
 }
 
 function parseApiAnswer(body: Uint8Array, operation: string): ApiAnswer {

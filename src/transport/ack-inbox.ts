@@ -95,6 +95,11 @@ export class AckInbox {
         resolve(disconnected);
         return;
       }
+      const { refusal } = this.#inbox;
+      if (refusal !== null) {
+        resolve(this.#outcomeOf(refusal));
+        return;
+      }
       const sizeBytes = body.length;
       const deadlineMs = this.#clock.monotonicMs() + this.#timeoutMs;
       const waiting: WaitingAck = { subject, body, headers, sizeBytes, deadlineMs, resolve };

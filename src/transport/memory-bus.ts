@@ -4,8 +4,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { subjectMatches } from './subject-match.ts';
 
-/** What goes wrong with a request. `lostReply`: it is received and done, and its answer never comes. */
-export type BusFault = 'none' | 'lostRequest' | 'lostReply' | 'disconnected';
+/**
+ * What goes wrong with a request. `lostReply`: it is received and done, and its answer never comes; `forbidden`: its sender may not
+ * publish there.
+ */
+export type BusFault = 'none' | 'lostRequest' | 'lostReply' | 'disconnected' | 'forbidden';
 
 /** Settings of {@link MemoryBus}. */
 export interface MemoryBusOptions {
@@ -63,6 +66,9 @@ export class MemoryBus implements Bus {
           return;
         case 'disconnected':
           answer({ kind: 'disconnected' });
+          return;
+        case 'forbidden':
+          answer({ kind: 'forbidden', operation: 'publish', subject });
           return;
         default:
           unreachable(fault);

@@ -19,11 +19,8 @@ export class NatsBus implements Bus {
     this.#requests = new RequestInbox(deps);
   }
 
-  async request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
-    const outcome = await this.#requests.request(subject, body, options);
-    if (outcome.kind !== 'forbidden') return outcome;
-    // The server dropped it: nobody received it, as when nobody serves. The link has logged why.
-    return { kind: 'no-responders' };
+  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
+    return this.#requests.request(subject, body, options);
   }
 
   /** @throws EngineError `BUS_FORBIDDEN` when the user may not subscribe there, `UNAVAILABLE` when the link is closed */

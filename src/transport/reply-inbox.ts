@@ -1,5 +1,6 @@
 import { headers as newHeaders, type Msg, type MsgHdrs, type Subscription } from '@nats-io/transport-node';
 import { EngineError } from '../core/errors.ts';
+import type { ForbiddenOperation } from '../core/forbidden.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { LinkStatus, NatsLink } from './nats-connection.ts';
 
@@ -9,7 +10,9 @@ export type InboxAnswer =
   | { readonly kind: 'no-responders' }
   | { readonly kind: 'disconnected' }
   /** For want of a permission the publish was refused, or (with the inbox as subject) its answer cannot arrive. */
-  | { readonly kind: 'forbidden'; readonly subject: string };
+  | ForbiddenAnswer;
+
+type ForbiddenAnswer = { readonly kind: 'forbidden' } & ForbiddenOperation;
 
 const noResponders: InboxAnswer = { kind: 'no-responders' };
 const disconnected: InboxAnswer = { kind: 'disconnected' };
@@ -28,12 +31,14 @@ export class ReplyInbox<Waiting extends WaitingReply> {
   readonly #logger: Logger;
   readonly #settle: (waiting: Waiting, answer: InboxAnswer) => void;
   readonly #prefix: string;
-  readonly #subscription: Subscription;
+  #subscription: Subscription;
   readonly #unsubscribe: () => void;
   // A Map keeps the order of sending, so the oldest is the first.
   readonly #waiting = new Map<number, Waiting>();
   #lastToken = 0;
   #isClosed = false;
+  /** The user may not listen here. The client library forgets such a subscription, also over reconnects. */
+  #refusal: ForbiddenAnswer | null = null;
 
   constructor(deps: {
     readonly link: NatsLink;
@@ -44,11 +49,7 @@ export class ReplyInbox<Waiting extends WaitingReply> {
     this.#logger = deps.logger;
     this.#settle = deps.settle;
     this.#prefix = `${deps.link.newInbox()}.`;
-    this.#subscription = deps.link.connection.subscribe(`${this.#prefix}*`, {
-      callback: (error, message) => {
-        if (error === null) this.#receive(message);
-      },
-    });
+    this.#subscription = this.#subscribe();
     this.#unsubscribe = deps.link.onStatus((status) => this.#handleStatus(status));
   }
 
@@ -60,6 +61,11 @@ export class ReplyInbox<Waiting extends WaitingReply> {
   /** Whether something sent now would go out. */
   get isOpen(): boolean {
     return !this.#isClosed && this.#link.isConnected;
+  }
+
+  /** Why nothing may be sent: no answer could arrive. Null while answers can, as far as the server has said. */
+  get refusal(): ForbiddenAnswer | null {
+    return this.#refusal;
   }
 
   /**
@@ -96,6 +102,14 @@ export class ReplyInbox<Waiting extends WaitingReply> {
     this.#settleAll();
   }
 
+  #subscribe(): Subscription {
+    return this.#link.connection.subscribe(`${this.#prefix}*`, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message);
+      },
+    });
+  }
+
   #receive(message: Msg): void {
     const token = Number(message.subject.slice(this.#prefix.length));
     const waiting = this.#waiting.get(token);
@@ -107,14 +121,29 @@ export class ReplyInbox<Waiting extends WaitingReply> {
 
   #handleStatus(status: LinkStatus): void {
     if (status.kind === 'disconnected' || status.kind === 'closed') this.#settleAll();
-    if (status.kind !== 'forbidden') return;
-    const isInbox = status.operation === 'subscription' && status.subject === `${this.#prefix}*`;
-    if (isInbox) this.#logger.error({ subject: status.subject }, 'replies cannot arrive: the inbox is forbidden');
-    if (!isInbox && status.operation === 'subscription') return;
+    else if (status.kind === 'reconnected') this.#listenAgain();
+    else this.#handleRefusal(status);
+  }
+
+  /** Another server, or the same one with other permissions, may let this user listen. */
+  #listenAgain(): void {
+    if (this.#refusal === null) return;
+    this.#refusal = null;
+    this.#subscription = this.#subscribe();
+  }
+
+  #handleRefusal(refusal: ForbiddenAnswer): void {
+    const { operation, subject } = refusal;
+    const isInbox = operation === 'subscription' && subject === `${this.#prefix}*`;
+    if (isInbox) {
+      this.#refusal = refusal;
+      this.#logger.error({ subject }, 'replies cannot arrive: the inbox is forbidden');
+    }
+    if (!isInbox && operation === 'subscription') return;
     for (const [token, waiting] of this.#waiting) {
-      if (!isInbox && waiting.subject !== status.subject) continue;
+      if (!isInbox && waiting.subject !== subject) continue;
       this.#waiting.delete(token);
-      this.#settle(waiting, { kind: 'forbidden', subject: status.subject });
+      this.#settle(waiting, refusal);
     }
   }
 

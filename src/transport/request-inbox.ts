@@ -6,9 +6,6 @@ import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from './nats-connection.ts';
 import { messageHeaders, ReplyInbox, type InboxAnswer } from './reply-inbox.ts';
 
-/** A request's outcome, or the subject for which the user lacks the permission. */
-export type InboxRequestOutcome = RequestOutcome | { readonly kind: 'forbidden'; readonly subject: string };
-
 /** Headers of a message that has none. */
 export const noHeaders: ReadonlyMap<string, string> = new Map();
 
@@ -20,7 +17,7 @@ export function headerMap(headers: MsgHdrs | undefined): ReadonlyMap<string, str
 
 interface WaitingRequest {
   readonly subject: string;
-  readonly resolve: (outcome: InboxRequestOutcome) => void;
+  readonly resolve: (outcome: RequestOutcome) => void;
   timer: TimerHandle | undefined;
 }
 
@@ -37,10 +34,15 @@ export class RequestInbox {
   }
 
   /** Sends a request and resolves with its first answer. Never rejects. */
-  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<InboxRequestOutcome> {
+  request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
     return new Promise((resolve) => {
       if (!this.#inbox.isOpen) {
         resolve({ kind: 'disconnected' });
+        return;
+      }
+      const { refusal } = this.#inbox;
+      if (refusal !== null) {
+        resolve(refusal);
         return;
       }
       const waiting: WaitingRequest = { subject, resolve, timer: undefined };

@@ -1,5 +1,6 @@
 import { backoffDelayMs, retryDefaults, type RetryPolicy } from '../core/backoff.ts';
 import { asError, EngineError, invalidArgument, unreachable } from '../core/errors.ts';
+import { forbiddenError } from '../core/forbidden.ts';
 import { shardOf } from '../core/hash.ts';
 import type { ShardId } from '../core/ids.ts';
 import type { ListQuery, ShardCommand, TaskCommand } from '../core/messages.ts';
@@ -148,7 +149,8 @@ export class ShardClient {
    * The owner's reply, or an error reply. Never rejects.
    *
    * At the deadline the error says what is known: `NO_OWNER`, `MAILBOX_FULL` or `OVERLOADED` when every try was refused so,
-   * `DEADLINE_EXCEEDED` when a try may have been received. `CANCELED` after an abort or {@link close}.
+   * `DEADLINE_EXCEEDED` when a try may have been received. `CANCELED` after an abort or {@link close}; `BUS_FORBIDDEN` at once when the
+   * NATS user lacks a permission.
    */
   send(command: TaskCommand, options: SendOptions): Promise<Reply> {
     const waitMs = command.type === 'task.result' ? command.waitMs : 0;
@@ -377,6 +379,10 @@ export class ShardClient {
       case 'timeout':
       case 'disconnected':
         return batch.map(() => ({ kind: 'retry', uncertain: true, refusal: null, floorMs: 0 }));
+      case 'forbidden': {
+        const reply: Reply = { kind: 'error', error: forbiddenError(outcome).toReport() };
+        return batch.map(() => ({ kind: 'settle', reply }));
+      }
       default:
         return unreachable(outcome);
     }

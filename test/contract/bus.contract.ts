@@ -2,9 +2,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import type { Bus, BusRequest, RequestOutcome } from '../../src/ports/bus.ts';
 
+/** Where no client of a {@link BusWorld} may publish, as subjects that begin so. */
+export const forbiddenPrefix = 'forbidden.';
+
 /** An adapter under test: clients that can reach each other. */
 export interface BusWorld {
-  /** Another client of the same bus. */
+  /** Another client of the same bus, that may publish everywhere but below {@link forbiddenPrefix}. */
   client(): Promise<Bus>;
   /** Sends a message that asks for no answer. */
   sendWithoutReply(subject: string, body: Uint8Array): void;
@@ -77,6 +80,21 @@ export function testBus(name: string, start: () => Promise<BusWorld>): void {
       const startedAt = performance.now();
       expect(await client.request(nextSubject(), bytes('x'), { timeoutMs: 20_000 })).toEqual({ kind: 'no-responders' });
       expect(performance.now() - startedAt).toBeLessThan(10_000);
+    });
+
+    it('says at once that a subject is forbidden, and brings the request to nobody, also when it is served', async () => {
+      const subject = `${forbiddenPrefix}one`;
+      let handled = 0;
+      await server.serve(subject, () => (handled += 1));
+      const startedAt = performance.now();
+      const asked = Array.from({ length: 3 }, () => client.request(subject, bytes('x'), { timeoutMs: 20_000 }));
+      const forbidden = { kind: 'forbidden', operation: 'publish', subject };
+      expect(await Promise.all(asked)).toEqual([forbidden, forbidden, forbidden]);
+      expect(performance.now() - startedAt).toBeLessThan(10_000);
+      const open = nextSubject();
+      await server.serve(open, echo);
+      expect(replyText(await client.request(open, bytes('a'), { timeoutMs: 5_000 }))).toBe('echo a');
+      expect(handled).toBe(0);
     });
 
     it('R-LOCK-2: answers no-responders as soon as the service has stopped', async () => {

@@ -6,14 +6,19 @@ import { NatsBus } from '../../src/transport/nats-bus.ts';
 import type { NatsLink } from '../../src/transport/nats-connection.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
 import { eventually, NatsWorld, RecordingLogger } from '../support/nats-world.ts';
-import { replyText, testBus, type BusWorld } from './bus.contract.ts';
+import { forbiddenPrefix, replyText, testBus, type BusWorld } from './bus.contract.ts';
 
 const thrown = 'a request handler threw';
 
 function memoryWorld(latencyMs: number): () => Promise<BusWorld> {
   return () => {
     const logger = new RecordingLogger();
-    const bus = new MemoryBus({ clock: new SystemClock(), logger, latencyMs });
+    const bus = new MemoryBus({
+      clock: new SystemClock(),
+      logger,
+      latencyMs,
+      faults: ({ subject }) => (subject.startsWith(forbiddenPrefix) ? 'forbidden' : 'none'),
+    });
     return Promise.resolve({
       client: () => Promise.resolve(bus),
       sendWithoutReply: (subject, body) => bus.send(subject, body),
@@ -24,7 +29,9 @@ function memoryWorld(latencyMs: number): () => Promise<BusWorld> {
 }
 
 async function natsWorld(servers: 1 | 3): Promise<BusWorld> {
-  const world = new NatsWorld(await startNats({ servers, jetStream: false }), 1);
+  const permissions = `{ publish: { deny: ["${forbiddenPrefix}>"] }, subscribe: [">"] }`;
+  const extraConfig = `no_auth_user: any\nauthorization { users: [ { user: any, password: pw, permissions: ${permissions} } ] }`;
+  const world = new NatsWorld(await startNats({ servers, jetStream: false, extraConfig }), 1);
   const plain = await world.link();
   return {
     client: async () => new NatsBus({ link: await world.link(), clock: world.clock, logger: world.logger }),
@@ -132,7 +139,7 @@ describe('the NATS bus when its link breaks', () => {
 });
 
 describe('the NATS bus of a role with few permissions', () => {
-  it('rejects serve with BUS_FORBIDDEN that names the subject, and answers no-responders to a forbidden request', async () => {
+  it('rejects serve with BUS_FORBIDDEN that names the subject, and says forbidden to a request', async () => {
     const extraConfig =
       'authorization { users: [ { user: narrow, password: pw, permissions: { publish: ["ok.>"], subscribe: ["ok.>", "_INBOX.>"] } } ] }';
     const fixture = await startNats({ servers: 1, jetStream: false, extraConfig });
@@ -145,10 +152,50 @@ describe('the NATS bus of a role with few permissions', () => {
         field: 'secret.one',
       });
       expect(await bus.request('secret.two', Buffer.from('x'), { timeoutMs: 20_000 })).toEqual({
-        kind: 'no-responders',
+        kind: 'forbidden',
+        operation: 'publish',
+        subject: 'secret.two',
       });
       const service = await bus.serve('ok.echo', () => undefined);
       await service.stop();
+    } finally {
+      await world.stop();
+    }
+  });
+
+  it('says forbidden to all requests, and sends none, when the inbox prefix is not its own', async () => {
+    const extraConfig =
+      'authorization { users: [ { user: narrow, password: pw, permissions: { publish: [">"], subscribe: ["_INBOX_own.>"] } }, { user: any, password: pw } ] }';
+    const fixture = await startNats({ servers: 1, jetStream: false, extraConfig });
+    const world = new NatsWorld(fixture, 1);
+    try {
+      let handled = 0;
+      const server = new NatsBus({
+        link: await world.link({ user: 'any', pass: 'pw' }),
+        clock: world.clock,
+        logger: world.logger,
+      });
+      await server.serve('ok.echo', (request) => {
+        handled += 1;
+        request.reply(request.body);
+      });
+      const wrong = new NatsBus({
+        link: await world.link({ user: 'narrow', pass: 'pw' }),
+        clock: world.clock,
+        logger: world.logger,
+      });
+      const body = Buffer.from('x');
+      const startedAt = performance.now();
+      const forbidden = { kind: 'forbidden', operation: 'subscription', subject: expect.stringMatching(/^_INBOX\./) };
+      expect(await wrong.request('ok.echo', body, { timeoutMs: 20_000 })).toEqual(forbidden);
+      const later = Array.from({ length: 5 }, () => wrong.request('ok.echo', body, { timeoutMs: 20_000 }));
+      expect(await Promise.all(later)).toEqual(Array.from({ length: 5 }, () => forbidden));
+      expect(performance.now() - startedAt).toBeLessThan(10_000);
+      const link = await world.link({ user: 'narrow', pass: 'pw', inboxPrefix: '_INBOX_own' });
+      const right = new NatsBus({ link, clock: world.clock, logger: world.logger });
+      expect(replyText(await right.request('ok.echo', body, { timeoutMs: 5_000 }))).toBe('x');
+      // The first one may have got there before the server refused the inbox; of those after it none was sent.
+      expect([1, 2]).toContain(handled);
     } finally {
       await world.stop();
     }

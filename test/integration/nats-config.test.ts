@@ -57,6 +57,16 @@ describe('nats-config', () => {
 
     const observed = await folder.run([...submit, '--timeout', '3s'], { env: environmentOf('observer') });
     expect(observed).toMatchObject({ code: 6 });
+    expect(observed.stderr).toContain('BUS_FORBIDDEN');
+    expect(observed.stderr).toMatch(/may not publish to cabinet\.shard\.\d+/);
+    // Its key, and the inbox prefix of nobody: every answer would be lost.
+    const { NATS_INBOX_PREFIX: _own, ...withoutInbox } = environmentOf('client');
+    const startedAt = performance.now();
+    const deaf = await folder.run([...submit, '--timeout', '30s'], { env: withoutInbox });
+    expect(deaf).toMatchObject({ code: 6 });
+    expect(deaf.stderr).toContain('BUS_FORBIDDEN');
+    expect(deaf.stderr).toContain('inbox prefix');
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
     const stranger = await folder.run([...submit, '--timeout', '3s'], { env: { NATS_URL: url } });
     expect(stranger).toMatchObject({ code: 6 });
     expect(stranger.stderr).toContain('BUS_FORBIDDEN');

@@ -137,6 +137,15 @@ describe('a heartbeat', () => {
     expect(await asker.ping(peer, 500)).toBe('refused');
   });
 
+  it('R-LOCK-2: says nothing of a peer that it may not ask: its own permissions are wrong', async () => {
+    const world = new World();
+    const bus: Bus = {
+      request: (subject) => Promise.resolve({ kind: 'forbidden', operation: 'publish', subject }),
+      serve: (subject, handler) => world.bus.serve(subject, handler),
+    };
+    expect(await world.link('n-1', 'a-1', bus).ping(peer, 500)).toBe('cutOff');
+  });
+
   it('R-LOCK-2: says nothing of the peer while the asker is cut off, and no refusal counts just after it', async () => {
     const world = new World();
     let outcome: RequestOutcome = { kind: 'disconnected' };

@@ -214,6 +214,21 @@ describe('the remote driver', () => {
     });
   });
 
+  it.each(['offer', 'start'])(
+    'is retryable, BUS_FORBIDDEN with the subject, when the node may not send its %s',
+    async (forbidden) => {
+      await world.serve({ execute: () => 1 });
+      world.fault = (operation) => (operation === forbidden ? 'forbidden' : 'none');
+      // An atMostOnce stage: nothing has been begun, so it may be tried again.
+      expect(await world.failure(new StageKit(), {}, 'atMostOnce')).toMatchObject({
+        class: 'retryable',
+        code: 'BUS_FORBIDDEN',
+        message: expect.stringContaining(`${subject}.`),
+      });
+      expect(world.clock.monotonicMs()).toBeLessThan(1_000);
+    },
+  );
+
   it('is rate limited, WORKER_BUSY, when all runs are taken', async () => {
     await world.serve({ execute: (ctx) => waits(ctx, 10_000) }, { maximumRuns: 1 });
     const first = world.driver().execute(new StageKit().ctx);

@@ -17,6 +17,7 @@ interface Published {
 class FakeLink {
   readonly published: Published[] = [];
   isConnected = true;
+  subscriptionCount = 0;
   maximumPayloadBytes = 64 * 1024 * 1024;
   readonly #listeners = new Set<(status: LinkStatus) => void>();
   #deliver: (error: Error | null, message: unknown) => void = () => undefined;
@@ -25,6 +26,7 @@ class FakeLink {
     isClosed: () => false,
     subscribe: (_subject: string, options: { callback: (error: Error | null, message: unknown) => void }) => {
       this.#deliver = options.callback;
+      this.subscriptionCount += 1;
       return { unsubscribe: () => undefined };
     },
     publish: (subject: string, body: Uint8Array, options: { reply: string; headers?: MsgHdrs }) => {
@@ -256,6 +258,25 @@ describe('the acknowledgement inbox', () => {
     await clock.advance(0);
     expect(other).toMatchObject([{ kind: 'error', code: 403, description: expect.stringContaining('_INBOX') }]);
     expect(logger.lines).toMatchObject([{ level: 'error' }]);
+  });
+
+  it('sends nothing while the inbox is forbidden, and listens again after the next connection', async () => {
+    const { link, clock, publish } = setUp();
+    link.tell({ kind: 'forbidden', operation: 'subscription', subject: '_INBOX.test.1.*' });
+    const refused = publish();
+    await clock.advance(0);
+    expect(refused).toMatchObject([{ kind: 'error', code: 403 }]);
+    expect([link.published.length, link.subscriptionCount]).toEqual([0, 1]);
+    link.tell({ kind: 'disconnected' });
+    link.tell({ kind: 'reconnected' });
+    const taken = publish();
+    link.answer(0, ack(1));
+    await clock.advance(0);
+    expect(taken).toMatchObject([{ kind: 'ack' }]);
+    expect([link.published.length, link.subscriptionCount]).toEqual([1, 2]);
+    link.tell({ kind: 'disconnected' });
+    link.tell({ kind: 'reconnected' });
+    expect(link.subscriptionCount).toBe(2);
   });
 
   it('ends everything as disconnected when it is closed, also later publishes', async () => {

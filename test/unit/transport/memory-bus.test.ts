@@ -49,6 +49,13 @@ describe('the memory bus', () => {
     expect(handled).toBe(0);
     expect(tookMs).toBeLessThan(20);
   });
+
+  it('forbidden: the request is not handled and ends long before its timeout', async () => {
+    const { outcome, handled, tookMs } = await ask('forbidden');
+    expect(outcome).toEqual({ kind: 'forbidden', operation: 'publish', subject: 'a' });
+    expect(handled).toBe(0);
+    expect(tookMs).toBeLessThan(20);
+  });
 });
 
 describe('matching subjects', () => {

@@ -180,6 +180,25 @@ describe('retries', () => {
     expect(await settle(client.send(aSubmit('task-1'), { deadlineMs: 1_000 }))).toMatchObject({ kind: 'accepted' });
   });
 
+  it('BUS_FORBIDDEN: ends all commands of the request at once, with the subject and what mends it, and repeats none', async () => {
+    let requests = 0;
+    const { client, clock, settle, serve } = world({ faults: () => ((requests += 1), 'forbidden') });
+    await serve();
+    const commands = [aSubmit('task-1'), aSubmit('task-2'), aSubmit('task-3')];
+    const replies = await settle(client.sendMany(commands, { deadlineMs: 30_000 }));
+    for (const [index, reply] of replies.entries()) {
+      const subject = `cabinet.shard.${shardOf(commands[index]?.taskId ?? parseTaskId('none'), shardCount)}`;
+      expect(reply).toMatchObject({
+        kind: 'error',
+        error: { code: 'BUS_FORBIDDEN', field: subject, message: expect.stringContaining(subject), retryable: false },
+      });
+      expect(reply).toMatchObject({ error: { hint: expect.stringContaining('nats-config') } });
+    }
+    expect(requests).toBe(new Set(commands.map(({ taskId }) => shardOf(taskId, shardCount))).size);
+    expect(clock.monotonicMs()).toBeLessThan(100);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it.each(['NO_OWNER', 'OVERLOADED', 'MAILBOX_FULL', 'UNAVAILABLE', 'OWNERSHIP_LOST'] as const)(
     'repeats after %s',
     async (code) => {
