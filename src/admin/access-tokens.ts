@@ -49,16 +49,25 @@ const documentShape = membersOf({
   ),
 });
 
+/** What {@link AccessTokens} work with. */
+export interface AccessTokensDeps {
+  readonly documents: DocumentStore;
+  readonly clock: Clock;
+  readonly secrets: Secrets;
+  /** A token was revoked. */
+  readonly onRevoked?: (() => void) | undefined;
+}
+
 /**
  * The tokens of the admin API. Only their hashes are kept: a plain SHA-256, as a secret of 256 random bits cannot be guessed and
  * a slow hash would only let strangers burn the server's time.
  */
 export class AccessTokens {
-  readonly #deps: { readonly documents: DocumentStore; readonly clock: Clock; readonly secrets: Secrets };
+  readonly #deps: AccessTokensDeps;
   #tokens: ReadonlyMap<string, StoredToken> = new Map();
   #change: Promise<unknown> = Promise.resolve();
 
-  constructor(deps: { readonly documents: DocumentStore; readonly clock: Clock; readonly secrets: Secrets }) {
+  constructor(deps: AccessTokensDeps) {
     this.#deps = deps;
   }
 
@@ -158,6 +167,7 @@ export class AccessTokens {
         });
       }
       await this.#save(rest);
+      this.#deps.onRevoked?.();
       return withoutHash(token);
     });
   }

@@ -1,5 +1,5 @@
 import type { AccessTokens } from './access-tokens.ts';
-import type { Principal } from './principal.ts';
+import type { Credential, Principal } from './principal.ts';
 import type { Sessions } from './sessions.ts';
 import type { Tickets } from './tickets.ts';
 
@@ -32,21 +32,26 @@ export class Authenticator {
     const authorization = headers.get('authorization');
     if (authorization !== null) {
       const text = /^Bearer ([!-~]{1,256})$/i.exec(authorization)?.[1];
-      return text === undefined ? null : this.#principalOf(this.#tokens.verify(text)?.id, 'bearer');
+      const id = text === undefined ? undefined : this.#tokens.verify(text)?.id;
+      return id === undefined ? null : this.#principalOf(id, { via: 'bearer' });
     }
     const key = this.sessionKeyOf(headers);
-    return key === null ? null : this.#principalOf(this.#sessions.use(key)?.tokenId, 'session');
+    const session = key === null ? null : this.#sessions.use(key);
+    return session === null ? null : this.#principalOf(session.tokenId, { via: 'session', sessionId: session.id });
   }
 
-  /** Who the ticket was given to, if that token is still good. */
+  /** Who the ticket was given to, if the token and the session that he had it by are still good. */
   redeem(ticket: string): Principal | null {
     const holder = this.#tickets.redeem(ticket);
-    return holder === null ? null : this.#principalOf(holder.tokenId, holder.via);
+    return holder === null ? null : this.recheck(holder);
   }
 
-  /** Whether what `principal` came with is still good, and for which role. For connections that last. */
+  /** Whether what `principal` came with is still good, and for which role. For connections that last: to ask is no use of a session. */
   recheck(principal: Principal): Principal | null {
-    return this.#principalOf(principal.tokenId, principal.via);
+    const { tokenId } = principal;
+    if (principal.via === 'bearer') return this.#principalOf(tokenId, { via: 'bearer' });
+    const { via, sessionId } = principal;
+    return this.#sessions.isOn(sessionId) ? this.#principalOf(tokenId, { via, sessionId }) : null;
   }
 
   /** The key in the request's cookie. */
@@ -70,8 +75,8 @@ export class Authenticator {
     return this.#isTls ? secureCookieName : plainCookieName;
   }
 
-  #principalOf(tokenId: string | undefined, via: Principal['via']): Principal | null {
-    const token = tokenId === undefined ? null : this.#tokens.find(tokenId);
-    return token === null ? null : { tokenId: token.id, name: token.name, role: token.role, via };
+  #principalOf(tokenId: string, credential: Credential): Principal | null {
+    const token = this.#tokens.find(tokenId);
+    return token === null ? null : { tokenId: token.id, name: token.name, role: token.role, ...credential };
   }
 }

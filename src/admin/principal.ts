@@ -11,13 +11,17 @@ export const roles = ['viewer', 'operator', 'admin'] as const;
 export type Role = (typeof roles)[number];
 
 /** Who asks, as the credential says: never as the request says. */
-export interface Principal {
+export type Principal = {
   readonly tokenId: string;
   readonly name: string;
   readonly role: Role;
-  /** What the credential was: a browser's session needs the proofs against forged requests. */
-  readonly via: 'bearer' | 'session';
-}
+} & Credential;
+
+/**
+ * What the principal came with. A browser's session needs the proofs against forged requests, and what was let in by it ends with it:
+ * `sessionId` is no secret.
+ */
+export type Credential = { readonly via: 'bearer' } | { readonly via: 'session'; readonly sessionId: string };
 
 /** Whether `role` may what `needed` may. */
 export function hasRole(role: Role, needed: Role): boolean {

@@ -6,6 +6,7 @@ import type { RouteDeps } from './admin-deps.ts';
 import { Authenticator } from './authenticator.ts';
 import { BulkRunner } from './bulk/bulk-runner.ts';
 import { BulkStore } from './bulk/bulk-store.ts';
+import { CredentialWatch } from './credential-watch.ts';
 import { httpDefaults, HttpServer, type HttpLimits, type TlsFiles, type UpgradeHandler } from './http-server.ts';
 import { adminDefaults, checkAddress } from './listen-address.ts';
 import { withBridge } from './inspect/bridge-page.ts';
@@ -61,8 +62,11 @@ export interface AdminAccess {
   identify(headers: Headers): Principal | null;
   /** Who holds this ticket, which is used up by it; null for nobody. */
   redeem(ticket: string): Principal | null;
-  /** Whether the credential is still good, and for which role. */
-  recheck(principal: Principal): Principal | null;
+  /**
+   * Tells when the credential of a connection is good no more, with null, or for another role: at once when it is taken back, within half a
+   * second when its time is over. The returned function ends it.
+   */
+  watch(principal: Principal, onChange: (principal: Principal | null) => void): () => void;
 }
 
 /** An admin API that runs. */
@@ -93,10 +97,12 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const { host = adminDefaults.host, port = adminDefaults.port, clock, random, secrets, documents, logger } = options;
   const tls = options.tls ?? null;
   checkAddress(host, tls !== null);
-  const tokens = new AccessTokens({ documents, clock, secrets });
-  const sessions = new Sessions({ clock, secrets, limits: options.sessionLimits });
+  const checkAll = (): void => watch.check();
+  const tokens = new AccessTokens({ documents, clock, secrets, onRevoked: checkAll });
+  const sessions = new Sessions({ clock, secrets, limits: options.sessionLimits, onEnded: checkAll });
   const tickets = new Tickets({ clock, secrets });
   const authenticator = new Authenticator({ tokens, sessions, tickets, isTls: tls !== null });
+  const watch = new CredentialWatch({ clock, recheck: (principal) => authenticator.recheck(principal) });
   const bulk = new BulkRunner({ ...options, store: new BulkStore(documents) });
   const parts: RouteDeps = { ...options, tokens, sessions, tickets, authenticator, bulk };
   const routes = adminRoutes(parts, options.version);
@@ -117,7 +123,7 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const access: AdminAccess = {
     identify: (headers) => authenticator.identify(headers),
     redeem: (ticket) => authenticator.redeem(ticket),
-    recheck: (principal) => authenticator.recheck(principal),
+    watch: (principal, onChange) => watch.watch(principal, onChange),
   };
   const server = new HttpServer({
     app,

@@ -4,6 +4,8 @@ import { hashOf } from './access-tokens.ts';
 
 /** A browser that is logged in. */
 export interface Session {
+  /** The hash of its key: no secret. */
+  readonly id: string;
   readonly tokenId: string;
   /** On the monotonic clock. */
   readonly endsAtMs: number;
@@ -39,10 +41,18 @@ export class Sessions {
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   readonly #limits: SessionLimits;
-  /** In the order of their start. */
+  readonly #onEnded: (() => void) | undefined;
+  /** By id, in the order of their start. */
   readonly #sessions = new Map<string, KeptSession>();
 
-  constructor(deps: { readonly clock: Clock; readonly secrets: Secrets; readonly limits?: SessionLimits | undefined }) {
+  constructor(deps: {
+    readonly clock: Clock;
+    readonly secrets: Secrets;
+    readonly limits?: SessionLimits | undefined;
+    /** Sessions were ended before their time. */
+    readonly onEnded?: (() => void) | undefined;
+  }) {
+    this.#onEnded = deps.onEnded;
     this.#clock = deps.clock;
     this.#secrets = deps.secrets;
     this.#limits = deps.limits ?? sessionDefaults;
@@ -57,43 +67,52 @@ export class Sessions {
   start(tokenId: string): { readonly key: string; readonly maximumAgeMs: number } {
     this.#dropEnded();
     const { perToken, total, maximumAgeMs } = this.#limits;
-    const own = [...this.#sessions].filter(([, session]) => session.tokenId === tokenId);
-    if (own.length >= perToken && own[0] !== undefined) this.#sessions.delete(own[0][0]);
-    const [oldest] = this.#sessions.keys();
-    if (this.#sessions.size >= total && oldest !== undefined) this.#sessions.delete(oldest);
+    const own = [...this.#sessions.values()].filter((session) => session.tokenId === tokenId);
+    if (own.length >= perToken) this.#end(own.slice(0, 1));
+    if (this.#sessions.size >= total) this.#end([...this.#sessions.values()].slice(0, 1));
     const key = Buffer.from(this.#secrets.bytes(keyBytes)).toString('base64url');
     const nowMs = this.#clock.monotonicMs();
-    this.#sessions.set(hashOf(key), { tokenId, endsAtMs: nowMs + maximumAgeMs, usedAtMs: nowMs });
+    const id = hashOf(key);
+    this.#sessions.set(id, { id, tokenId, endsAtMs: nowMs + maximumAgeMs, usedAtMs: nowMs });
     return { key, maximumAgeMs };
   }
 
   /** The session of a key that has not ended; it has been used now. */
   use(key: string): Session | null {
-    const hash = hashOf(key);
-    const session = this.#sessions.get(hash);
+    const session = this.#sessions.get(hashOf(key));
     if (session === undefined) return null;
     if (this.#hasEnded(session)) {
-      this.#sessions.delete(hash);
+      this.#sessions.delete(session.id);
       return null;
     }
     session.usedAtMs = this.#clock.monotonicMs();
     return session;
   }
 
+  /** Whether the session of that id has not ended; to ask is no use of it. */
+  isOn(id: string): boolean {
+    const session = this.#sessions.get(id);
+    return session !== undefined && !this.#hasEnded(session);
+  }
+
   end(key: string): void {
-    this.#sessions.delete(hashOf(key));
+    const session = this.#sessions.get(hashOf(key));
+    if (session !== undefined) this.#end([session]);
   }
 
   /** Ends all sessions of a token. */
   endAllOf(tokenId: string): void {
-    for (const [hash, session] of this.#sessions) {
-      if (session.tokenId === tokenId) this.#sessions.delete(hash);
-    }
+    this.#end([...this.#sessions.values()].filter((session) => session.tokenId === tokenId));
+  }
+
+  #end(sessions: readonly Session[]): void {
+    for (const { id } of sessions) this.#sessions.delete(id);
+    if (sessions.length > 0) this.#onEnded?.();
   }
 
   #dropEnded(): void {
-    for (const [hash, session] of this.#sessions) {
-      if (this.#hasEnded(session)) this.#sessions.delete(hash);
+    for (const session of this.#sessions.values()) {
+      if (this.#hasEnded(session)) this.#sessions.delete(session.id);
     }
   }
 

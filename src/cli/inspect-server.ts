@@ -79,7 +79,7 @@ export async function openInspectServer(options: InspectServerOptions): Promise<
       checkOrigin({ isMutation: false, headers: requestHeaders(request), isTls: false }, null);
       checkKey(request.url ?? '', key);
       checkTask(request.url ?? '', taskId);
-      gateway.take(request, socket, head, { id: 'local', mayShowPayloads: true, isStillGood: () => true });
+      gateway.take(request, socket, head, { id: 'local', mayShowPayloads: true, watch: () => () => undefined });
     } catch (thrown) {
       refuseUpgrade(socket, thrown, { requestId: random.id(), isTls: false });
     }

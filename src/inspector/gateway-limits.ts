@@ -10,7 +10,7 @@ export interface GatewayLimits {
   readonly maximumBufferedBytes: number;
   /** A viewer that takes nothing of a full buffer for so long is closed. */
   readonly stallMs: number;
-  /** How often a viewer must prove that it and its credential are alive. */
+  /** How often a viewer must prove that it is alive. */
   readonly pingMs: number;
   /** Messages that a viewer may send in all: the protocol asks for none. */
   readonly maximumInboundMessages: number;

@@ -5,15 +5,15 @@ import { FramePacer } from './frame-pacer.ts';
 import { gatewayCloseCodes, type GatewayLimits } from './gateway-limits.ts';
 import { asInspectionError, inspectTask, type InspectionDeps } from './inspect-task.ts';
 import type { InspectionRequest } from './inspection-request.ts';
-import { pause } from './pause.ts';
+import { pause } from '../projections/pause.ts';
 
 /** Who looks, as the gateway's host has found out. */
 export interface InspectionViewer {
   /** One name for all connections of one principal. */
   readonly id: string;
   readonly mayShowPayloads: boolean;
-  /** Whether the credential is still good. */
-  readonly isStillGood: () => boolean;
+  /** Calls `onEnded` when he may look no more; the returned function ends the watch. */
+  readonly watch: (onEnded: () => void) => () => void;
 }
 
 /** What an {@link InspectionSession} works with. */
@@ -27,9 +27,9 @@ export interface InspectionSessionDeps extends InspectionDeps {
 export class InspectionSession {
   readonly #deps: InspectionSessionDeps;
   readonly #socket: WebSocket;
-  readonly #viewer: InspectionViewer;
   readonly #leaving = new AbortController();
   readonly #pacer: FramePacer;
+  readonly #unwatch: () => void;
   #pingTimer: TimerHandle;
   #isAlive = true;
   #inboundCount = 0;
@@ -37,9 +37,9 @@ export class InspectionSession {
   constructor(deps: InspectionSessionDeps, socket: WebSocket, viewer: InspectionViewer) {
     this.#deps = deps;
     this.#socket = socket;
-    this.#viewer = viewer;
     this.#pacer = new FramePacer(deps.clock, deps.limits);
     this.#pingTimer = deps.clock.setTimer(deps.limits.pingMs, () => this.#ping());
+    this.#unwatch = viewer.watch(() => this.close(gatewayCloseCodes.unauthenticated, 'UNAUTHENTICATED'));
     socket.on('close', () => this.#leave());
     // The socket closes after it; there is nobody to tell.
     socket.on('error', () => this.#leave());
@@ -89,10 +89,6 @@ export class InspectionSession {
   }
 
   #ping(): void {
-    if (!this.#viewer.isStillGood()) {
-      this.close(gatewayCloseCodes.unauthenticated, 'UNAUTHENTICATED');
-      return;
-    }
     if (!this.#isAlive) {
       this.#leave();
       this.#socket.terminate();
@@ -111,6 +107,7 @@ export class InspectionSession {
 
   #leave(): void {
     this.#pingTimer.cancel();
+    this.#unwatch();
     this.#leaving.abort();
   }
 }

@@ -7,6 +7,7 @@ import { EventReader } from './live-kit.ts';
 export interface HandshakeOptions {
   readonly token?: string | null;
   readonly origin?: string | null;
+  readonly cookie?: string;
   readonly protocols?: readonly string[];
   readonly path?: string;
 }
@@ -17,7 +18,10 @@ export function openSocket(port: number, options: HandshakeOptions = {}): WebSoc
   const socket = new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], {
     perMessageDeflate: false,
     ...(origin === null ? {} : { origin }),
-    headers: token === null ? {} : { authorization: `Bearer ${token}` },
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(options.cookie === undefined ? {} : { cookie: options.cookie }),
+    },
   });
   socket.on('error', () => undefined);
   return socket;

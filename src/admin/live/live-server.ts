@@ -19,7 +19,6 @@ export interface LiveLimits extends SendLimits {
   readonly maximumConnections: number;
   readonly maximumConnectionsPerPrincipal: number;
   readonly pingMs: number;
-  readonly recheckMs: number;
   /** How long a client may take nothing while something waits. */
   readonly stallMs: number;
   /** How long a closing handshake may take. */
@@ -32,7 +31,6 @@ export const liveDefaults: LiveLimits = {
   maximumConnections: 200,
   maximumConnectionsPerPrincipal: 20,
   pingMs: 20_000,
-  recheckMs: 10_000,
   stallMs: 15_000,
   closeMs: 10_000,
 };
@@ -139,7 +137,7 @@ export class LiveServer {
   }
 
   #connect(client: WebSocket, principal: Principal): void {
-    const { clock, logger } = this.#deps;
+    const { access, clock, logger } = this.#deps;
     const nowMs = (): number => clock.monotonicMs();
     // What a client does wrong closes its connection with a code of its own; there is nothing else to do about it.
     client.on('error', ignore);
@@ -154,6 +152,7 @@ export class LiveServer {
       principal,
     );
     this.#connections.add(connection);
+    const unwatch = access.watch(principal, (now) => connection.put({ type: 'rechecked', principal: now }));
     client.on('message', (data, isBinary) => {
       if (isBinary) connection.put({ type: 'binary' });
       else connection.put({ type: 'text', text: (data as Buffer).toString('utf8'), nowMs: nowMs() });
@@ -161,6 +160,7 @@ export class LiveServer {
     client.on('ping', () => connection.put({ type: 'pinged', nowMs: nowMs() }));
     client.on('pong', () => connection.put({ type: 'ponged' }));
     client.on('close', () => {
+      unwatch();
       this.#connections.delete(connection);
       connection.ended();
     });
@@ -168,14 +168,11 @@ export class LiveServer {
 
   #tick(): void {
     this.#ticks += 1;
-    const { pingMs, recheckMs, stallMs } = this.#limits;
-    const isDue = (everyMs: number): boolean => this.#ticks % Math.max(1, Math.round(everyMs / tickMs)) === 0;
+    const { pingMs, stallMs } = this.#limits;
+    const isDue = this.#ticks % Math.max(1, Math.round(pingMs / tickMs)) === 0;
     for (const connection of this.#connections) {
       if (connection.stalledMs > stallMs) connection.put({ type: 'overflowed' });
-      if (isDue(recheckMs)) {
-        connection.put({ type: 'rechecked', principal: this.#deps.access.recheck(connection.principal) });
-      }
-      if (isDue(pingMs)) connection.put({ type: 'pingDue' });
+      if (isDue) connection.put({ type: 'pingDue' });
     }
     this.#timer = this.#deps.clock.setTimer(tickMs, () => this.#tick());
   }

@@ -20,7 +20,7 @@ afterEach(async () => {
   for (const world of worlds.splice(0)) await world.stop();
 });
 
-const viewer = { tokenId: '0123456789abcdef', name: 'v', role: 'viewer', via: 'session' } as const;
+const viewer = { tokenId: '0123456789abcdef', name: 'v', role: 'viewer', via: 'session', sessionId: 's-1' } as const;
 
 async function openTokens(documents = new MemoryDocumentStore()): Promise<{
   tokens: AccessTokens;
@@ -231,7 +231,7 @@ describe('a browser', () => {
     const second = cookieOf(await logIn(world, world.tokens.viewer));
     const { tokens } = (await world.ask('/api/tokens')).body as { tokens: { id: string; name: string }[] };
     const id = tokens.find(({ name }) => name === 'a-viewer')?.id;
-    expect((await world.ask(`/api/tokens/${id}`, { method: 'DELETE' })).status).toBe(200);
+    expect((await world.ask(`/api/tokens/${id}`, { method: 'DELETE', body: {} })).status).toBe(200);
     expect((await world.ask('/api/session', { token: null, headers: { cookie: second } })).status).toBe(401);
     expect((await world.ask('/api/session', { token: world.tokens.viewer })).status).toBe(401);
   });

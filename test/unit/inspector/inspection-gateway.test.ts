@@ -326,7 +326,7 @@ describe('who may look', () => {
   });
 
   it('UNAUTHENTICATED: closes the socket of a token that was revoked, with 4401', async () => {
-    const world = await GatewayWorld.start(atWork().journal, { limits: { pingMs: 50 } });
+    const world = await GatewayWorld.start(atWork().journal);
     const made = (await world.admin.ask('/api/tokens', { method: 'POST', body: { name: 'guest', role: 'viewer' } }))
       .body as {
       readonly token: string;
