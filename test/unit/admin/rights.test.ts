@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gzipSync } from 'node:zlib';
 import { httpStatusByCode } from '../../../src/admin/http-status.ts';
 import { buildRouteTable } from '../../../src/admin/route-table.ts';
 import { hasRole, roles } from '../../../src/admin/principal.ts';
+import { maximumBodyBytes } from '../../../src/admin/request-guard.ts';
 import { publicPaths, route, type Route } from '../../../src/admin/route.ts';
 import { object, text } from '../../../src/admin/schema.ts';
 import { errorCatalog } from '../../../src/core/errors.ts';
-import { type AdminWorld, startAdminWorld } from '../../support/admin-kit.ts';
+import { type AdminAsk, type AdminWorld, startAdminWorld, talkRaw } from '../../support/admin-kit.ts';
 
 let world: AdminWorld;
 
@@ -83,9 +85,99 @@ describe('the matrix of roles, routes and methods', () => {
     }
   });
 
+  it('answers nobody without a credential but on the health paths, whatever the method and wherever there might be something', async () => {
+    const places = new Set([
+      ...world.admin.routes.map(addressOf),
+      ...['/api', '/api/', '/api/nothing', '/metrics', '/api/live', '/api/inspect/t-1', '/admin', '/.env', '/livez/x'],
+    ]);
+    for (const path of places) {
+      for (const method of ['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'PATCH', 'OPTIONS']) {
+        const { status } = await world.ask(path, { method, token: null });
+        const isHealth = publicPaths.has(path) && (method === 'GET' || method === 'HEAD');
+        expect([method, path, isHealth ? status === 200 : status >= 400]).toEqual([method, path, true]);
+      }
+    }
+    expect(world.client.named('submit')).toEqual([]);
+  });
+
   it('takes no token from the URL', async () => {
     const answer = await world.ask(`/api/tasks?token=${world.tokens.admin}`, { token: null });
     expect(answer.errorCode).toBe('UNAUTHENTICATED');
+  });
+});
+
+/** What a route of any role answers to a request that is not as it must be, from somebody who may do everything. */
+const bothDoors: readonly (readonly [string, AdminAsk, string])[] = [
+  ['another host', { headers: { host: 'evil.example' } }, 'HOST_REFUSED'],
+  ['the host of another port', { headers: { host: '127.0.0.1:1' } }, 'HOST_REFUSED'],
+  ['another origin', { headers: { origin: 'https://evil.example' } }, 'ORIGIN_REFUSED'],
+  ['the origin null', { headers: { origin: 'null' } }, 'ORIGIN_REFUSED'],
+  ['a cross-site page', { headers: { 'sec-fetch-site': 'cross-site' } }, 'ORIGIN_REFUSED'],
+  ['too many headers', { headers: manyHeaders() }, 'HEADERS_TOO_LARGE'],
+];
+const mutationDoors: readonly (readonly [string, AdminAsk, string])[] = [
+  ['no custom header', { headers: { 'x-cabinet-request': null } }, 'ORIGIN_REFUSED'],
+  ['another value of the custom header', { headers: { 'x-cabinet-request': 'true' } }, 'ORIGIN_REFUSED'],
+  [
+    'a form',
+    { raw: 'a=1', headers: { 'content-type': 'application/x-www-form-urlencoded' } },
+    'MEDIA_TYPE_UNSUPPORTED',
+  ],
+  ['JSON as text', { raw: '{}', headers: { 'content-type': 'text/plain' } }, 'MEDIA_TYPE_UNSUPPORTED'],
+  ['no content type', { raw: '{}', headers: { 'content-type': null } }, 'MEDIA_TYPE_UNSUPPORTED'],
+  ['a packed body', { raw: gzipSync('{}'), headers: { 'content-encoding': 'gzip' } }, 'MEDIA_TYPE_UNSUPPORTED'],
+  ['a body that is too large', { raw: `"${'x'.repeat(maximumBodyBytes)}"` }, 'PAYLOAD_TOO_LARGE'],
+];
+const readingDoors: readonly (readonly [string, AdminAsk, string])[] = [
+  ['a body', { raw: '{}', headers: { 'content-type': 'application/json' } }, 'INVALID_ARGUMENT'],
+];
+
+function manyHeaders(): Record<string, string> {
+  return Object.fromEntries(Array.from({ length: 120 }, (_, index) => [`x-${index}`, '1']));
+}
+
+describe('the matrix of routes and of requests that are not as they must be', () => {
+  it.each([...bothDoors, ...mutationDoors])(
+    'refuses a mutation with %s, on every route, and nothing is done or written down as allowed',
+    async (_, ask, code) => {
+      world.audit.entries.length = 0;
+      world.client.calls.length = 0;
+      const mutations = world.admin.routes.filter(({ method }) => method !== 'GET');
+      expect(mutations.length).toBeGreaterThan(15);
+      for (const one of mutations) {
+        const token = one.role === 'login' ? null : world.tokens.admin;
+        const { errorCode } = await world.ask(addressOf(one), { method: one.method, token, ...ask });
+        expect([one.method, one.path, errorCode]).toEqual([one.method, one.path, code]);
+      }
+      expect(world.client.calls).toEqual([]);
+      expect(world.audit.entries.filter(({ outcome }) => outcome !== 'refused')).toEqual([]);
+    },
+  );
+
+  it.each([...bothDoors, ...readingDoors])('refuses to read with %s, on every route', async (_, ask, code) => {
+    world.client.calls.length = 0;
+    const readings = world.admin.routes.filter(({ method, role }) => method === 'GET' && role !== 'public');
+    expect(readings.length).toBeGreaterThan(15);
+    for (const one of readings) {
+      const { errorCode } = await world.ask(addressOf(one), ask);
+      expect([one.path, errorCode]).toEqual([one.path, code]);
+    }
+    expect(world.client.calls).toEqual([]);
+  });
+
+  it('REQUEST_TIMEOUT: ends a request whose headers do not end, on every route', async () => {
+    const slow = await startAdminWorld({ http: { headersTimeoutMs: 300 } });
+    const { port, routes } = slow.admin;
+    const answers = await Promise.all(
+      routes.map((one) =>
+        talkRaw(port, (send) =>
+          send(`${one.method} ${addressOf(one)} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nX-Slow: `),
+        ),
+      ),
+    );
+    await slow.stop();
+    expect(answers.filter((answer) => !answer.includes('408 Request Timeout'))).toEqual([]);
+    expect(slow.client.calls).toEqual([]);
   });
 });
 
