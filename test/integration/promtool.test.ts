@@ -110,6 +110,25 @@ describe('promtool', () => {
     expect(await promtoolWith(promtool, ['check', 'rules', 'alerts.yaml'])).toMatchObject({ code: 0 });
   });
 
+  it('has for each alert a case in which it fires and one, with its own series there, in which it does not', async () => {
+    const rules = await readFile(join(ops, 'alerts.yaml'), 'utf8');
+    const cases = await readFile(join(ops, 'alerts.test.yaml'), 'utf8');
+    const expressions = new Map(
+      [...rules.matchAll(/- alert: (\w+)\n +expr: >-\n +(.+)/g)].map(([, name = '', expression = '']) => [
+        name,
+        expression.match(/cabinet_\w+/)?.[0] ?? '',
+      ]),
+    );
+    expect(expressions.size).toBe(rules.split('- alert:').length - 1);
+    const groups = cases.split('  - interval:').slice(1);
+    for (const [name, metric] of expressions) {
+      const withSeries = groups.filter((group) => group.includes(`- series: '${metric}{`));
+      const has = (expected: string): boolean =>
+        withSeries.some((group) => group.includes(`alertname: ${name}\n        exp_alerts:${expected}`));
+      expect([name, has('\n          - exp_labels'), has(' []')]).toEqual([name, true, true]);
+    }
+  });
+
   it('sees each alert fire on bad series and stay silent on good ones', async (context) => {
     const promtool = promtoolOf(context);
     expect(await promtoolWith(promtool, ['test', 'rules', 'alerts.test.yaml'])).toMatchObject({ code: 0 });
