@@ -11,9 +11,6 @@ export interface ConsoleSurroundings extends Pick<AdminServerOptions, 'ready' | 
   readonly servers: string | readonly string[];
 }
 
-/** How long the console waits at its start for an engine to answer. */
-const engineWaitMs = 30_000;
-
 /**
  * Starts the console as the settings have it, and shows its first token, if this is the first start on the data folder.
  *
@@ -30,7 +27,7 @@ export async function openConsole(
   const { host, port, allowedHosts } = admin;
   const server = await startAdminServer({
     ...surroundings,
-    nats: { ...link, servers: surroundings.servers, connectTimeoutMs: link.connectTimeoutMs ?? engineWaitMs },
+    nats: { ...link, servers: surroundings.servers },
     engine,
     dataDir,
     pipelines: file?.config.pipelines ?? [],

@@ -24,8 +24,8 @@ export function findCliEntry(): CliEntry {
   if (existsSync(built) && statSync(built).mtimeMs >= newestMtimeMs(join(root, 'src'))) {
     return { nodeArguments: [built], apiUrl: pathToFileURL(join(root, 'dist', 'index.js')).href };
   }
-  // By its URL: the working folder of a command is not this one.
-  const loader = import.meta.resolve('tsx');
+  // By its URL: the working folder of a command is not this one. Threads load it too.
+  const loader = new URL('../fixtures/drivers/register-tsx.mjs', import.meta.url).href;
   return {
     nodeArguments: ['--import', loader, join(root, 'src', 'main.ts')],
     apiUrl: pathToFileURL(join(root, 'src', 'index.ts')).href,
