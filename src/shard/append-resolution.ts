@@ -1,5 +1,6 @@
 import { decodeCommit } from '../core/commit-codec.ts';
 import type { Epoch, Sequence } from '../core/ids.ts';
+import type { OwnerChange } from '../core/records.ts';
 import type { JournalEntry } from '../ports/journal.ts';
 
 /** Who an append is: no other append of any owner has the same. */
@@ -8,13 +9,15 @@ export interface AppendIdentity {
   readonly batch: number;
   /** The last sequence that the owner knew when it appended. */
   readonly expectedLast: Sequence;
+  /** Of a claim: epoch and batch alone do not name it, for an epoch is given out twice when the bucket with the locks is lost. */
+  readonly owner?: Pick<OwnerChange, 'node' | 'incarnation'> | undefined;
 }
 
 /** What the journal's last message says of an append that met a conflict (DESIGN §5.3). */
 export type ConflictResolution =
   /** An earlier try of this very append was stored: effects may go out. */
   | { readonly kind: 'committed'; readonly sequence: Sequence }
-  /** A newer owner has written: this one is a zombie and stops. */
+  /** Another owner has written, a newer one, or the one whose claim of this very epoch came first: this one stops. */
   | { readonly kind: 'fenced'; readonly epoch: Epoch }
   /** An earlier owner has written since this one read: only its first append, the claim, can meet that. */
   | { readonly kind: 'outrun'; readonly sequence: Sequence }
@@ -41,10 +44,17 @@ export function resolveConflict(append: AppendIdentity, last: JournalEntry | nul
   const commit = decodeCommit(last.body);
   if (commit.epoch > append.epoch) return { kind: 'fenced', epoch: commit.epoch };
   if (commit.epoch < append.epoch) return { kind: 'outrun', sequence: last.sequence };
+  if (append.owner !== undefined && !isSameOwner(append.owner, commit.owner)) {
+    return { kind: 'fenced', epoch: commit.epoch };
+  }
   if (commit.epoch === append.epoch && commit.batch === append.batch)
     return { kind: 'committed', sequence: last.sequence };
   return {
     kind: 'broken',
     detail: `epoch ${commit.epoch} batch ${commit.batch} stands at ${last.sequence}, where batch ${append.batch} was due`,
   };
+}
+
+function isSameOwner(owner: NonNullable<AppendIdentity['owner']>, other: OwnerChange | undefined): boolean {
+  return owner.node === other?.node && owner.incarnation === other.incarnation;
 }

@@ -216,11 +216,13 @@ export class GroupCommit {
     this.#batch += 1;
     const head = { format: commitFormat, epoch: this.#epoch, batch: this.#batch, at: clock.now() } as const;
     const body = assembleCommit(owner === undefined ? head : { ...head, owner }, encoded);
-    const messageId = `${this.#shard}.${this.#epoch}.${this.#batch}`;
+    const name = `${this.#shard}.${this.#epoch}.${this.#batch}`;
+    // Of a claim it names the owner too: another one's claim of this epoch must not count as this one's duplicate.
+    const messageId = owner === undefined ? name : `${name}.${owner.incarnation}`;
     let wasUnknown = false;
     let waitMs: number = unknownRetryMs.first;
     for (;;) {
-      const identity = { epoch: this.#epoch, batch: this.#batch, expectedLast: this.#lastSequence };
+      const identity = { epoch: this.#epoch, batch: this.#batch, expectedLast: this.#lastSequence, owner };
       const outcome = await journal.append({
         shard: this.#shard,
         body,

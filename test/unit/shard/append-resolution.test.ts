@@ -1,13 +1,23 @@
 import { describe, expect, it } from 'vitest';
 
 import { assembleCommit } from '../../../src/core/commit-codec.ts';
+import type { OwnerChange } from '../../../src/core/records.ts';
 import type { JournalEntry } from '../../../src/ports/journal.ts';
 import { resolveConflict } from '../../../src/shard/append-resolution.ts';
-import { epochOf, sequenceOf, shard } from '../../support/shard-kit.ts';
+import { epochOf, nodeOf, sequenceOf, shard } from '../../support/shard-kit.ts';
 
 function lastMessage(sequence: number, epoch: number, batch: number): JournalEntry {
   const body = assembleCommit({ format: 1, epoch: epochOf(epoch), batch, at: 1 }, []);
   return { shard, sequence: sequenceOf(sequence), storedAt: 1, body };
+}
+
+function claimOf(node: string): OwnerChange {
+  return { epoch: epochOf(3), node: nodeOf(node), incarnation: `${node}-1` };
+}
+
+function lastClaim(node: string): JournalEntry {
+  const body = assembleCommit({ format: 1, epoch: epochOf(3), batch: 1, at: 1, owner: claimOf(node) }, []);
+  return { shard, sequence: sequenceOf(21), storedAt: 1, body };
 }
 
 const mine = { epoch: epochOf(3), batch: 7, expectedLast: sequenceOf(20) };
@@ -27,6 +37,27 @@ describe('the fate of an append that met a conflict', () => {
 
   it('R-LOCK-1: is fenced by a higher epoch whose batch has the same number', () => {
     expect(resolveConflict(mine, lastMessage(21, 4, 7))).toEqual({ kind: 'fenced', epoch: 4 });
+  });
+
+  it('R-LOCK-1: a claim is committed when the last message is this very owner’s claim', () => {
+    expect(resolveConflict({ ...mine, batch: 1, owner: claimOf('a') }, lastClaim('a'))).toEqual({
+      kind: 'committed',
+      sequence: 21,
+    });
+  });
+
+  it('R-LOCK-1: a claim is fenced by another owner’s claim of the same epoch: its lock was lost, and taken once more', () => {
+    expect(resolveConflict({ ...mine, batch: 1, owner: claimOf('b') }, lastClaim('a'))).toEqual({
+      kind: 'fenced',
+      epoch: 3,
+    });
+  });
+
+  it('R-LOCK-1: a claim is fenced by what an owner of the same epoch has committed since', () => {
+    expect(resolveConflict({ ...mine, batch: 1, owner: claimOf('b') }, lastMessage(21, 3, 7))).toEqual({
+      kind: 'fenced',
+      epoch: 3,
+    });
   });
 
   it('is outrun when an earlier epoch has written since it was read', () => {

@@ -5,7 +5,7 @@ import { EngineError } from '../../../src/core/errors.ts';
 import type { AppendOutcome, Journal, JournalEntry } from '../../../src/ports/journal.ts';
 import { lossError } from '../../../src/shard/group-commit.ts';
 import { aClaim, anyRecord, CommitWorld } from '../../support/commit-kit.ts';
-import { commitsOf, epochOf, sequenceOf, shard } from '../../support/shard-kit.ts';
+import { commitsOf, epochOf, nodeOf, sequenceOf, shard } from '../../support/shard-kit.ts';
 
 /** The world's journal, with some answers of its own. */
 function scripted(
@@ -42,6 +42,18 @@ describe.each([1, 3] as const)('a zombie under the rules of %i replicas', (repli
     expect(lossError(shard, { kind: 'fenced', epoch: epochOf(2) }).code).toBe('OWNERSHIP_LOST');
     const commits = await world.run(commitsOf(world.journal));
     expect(commits.flatMap(({ commit }) => commit.records.map(({ task }) => task))).toEqual(['owner']);
+  });
+
+  it('R-LOCK-1 OWNERSHIP_LOST: an epoch that was given out twice, for the bucket with the lock was lost between, has one owner', async () => {
+    const world = new CommitWorld({ replicas });
+    const first = world.owner(1);
+    const second = world.owner(1);
+    const claims = [aClaim(1), { ...aClaim(1), node: nodeOf('another'), incarnation: 'another-1' }] as const;
+    expect(await world.run(first.claim(claims[0]))).toBe(1);
+    await expect(world.run(second.claim(claims[1]))).rejects.toMatchObject({ code: 'OWNERSHIP_LOST' });
+    world.add(first, 'owner');
+    await world.run(first.drained());
+    expect(world.ran).toEqual(['owner@2']);
   });
 
   it('R-LOCK-1: counts a refusal that comes when it has dropped the shard already, and tells nothing of it', async () => {
