@@ -13,6 +13,9 @@ const nodeTones: { readonly [Status in ClusterNodeRow['status']]: Tone } = {
   cordoned: 'warn',
 };
 
+/** Most names of failing ports in a row. */
+const shownPorts = 3;
+
 /** A lag from which on it catches the eye. */
 const lagToneMs = 1_000;
 
@@ -29,6 +32,17 @@ const nodeColumns: readonly Column<ClusterNodeRow>[] = [
     value: ({ failing }) => count(failing),
     tone: ({ failing }) => ((failing ?? 0) > 0 ? 'bad' : undefined),
     align: 'right',
+  },
+  {
+    title: 'STAGES',
+    value: ({ stages }) => (stages === null ? '-' : `${stages.running}/${stages.limit}`),
+    align: 'right',
+  },
+  { title: 'WAITING', value: waitingStages, align: 'right' },
+  {
+    title: 'PORTS DOWN',
+    value: failingPorts,
+    tone: ({ openBreakerCount }) => ((openBreakerCount ?? 0) > 0 ? 'bad' : undefined),
   },
   {
     title: 'LAG',
@@ -76,6 +90,21 @@ export function clusterSummary(status: ClusterStatus, drawing: Drawing): string 
     ['free', String(free)],
   ] as const;
   return `${formatFields(fields, drawing.paint)}\n\n${nodeTable(nodes, drawing)}`;
+}
+
+function waitingStages({ stages }: ClusterNodeRow): string {
+  if (stages === null) return '-';
+  const { waiting, suspectsWaiting } = stages;
+  return suspectsWaiting === 0 ? String(waiting) : `${waiting} (${suspectsWaiting} suspect)`;
+}
+
+/** Ports whose breaker is open, as many as catch the eye. */
+function failingPorts({ openBreakers, openBreakerCount }: ClusterNodeRow): string {
+  if (openBreakers === null) return '-';
+  const shown = openBreakers.slice(0, shownPorts).map(({ port }) => port);
+  const more = (openBreakerCount ?? openBreakers.length) - shown.length;
+  if (shown.length === 0) return 'none';
+  return more > 0 ? `${shown.join(' ')} +${more}` : shown.join(' ');
 }
 
 function count(value: number | null): string {

@@ -19,7 +19,13 @@ import {
 import { EngineError, invalidArgument } from '../core/errors.ts';
 import { forbiddenError } from '../core/forbidden.ts';
 import { parseNodeId, type NodeId, type ShardId } from '../core/ids.ts';
-import { decodeNodeReply, encodeNodeMessage, type NodeStatus } from '../core/node-messages.ts';
+import {
+  decodeNodeReply,
+  encodeNodeMessage,
+  type NodeStatus,
+  type OpenBreaker,
+  type StageLoad,
+} from '../core/node-messages.ts';
 import { nodeSubject } from '../core/subjects.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -52,6 +58,10 @@ export interface ClusterNodeRow extends NodeRow {
   readonly handingOver: number | null;
   readonly failing: number | null;
   readonly loopLagMs: number | null;
+  /** Its stages in numbers, the ports that it holds to fail, at most so many as a node names, and how many it holds to; null also of an older version. */
+  readonly stages: StageLoad | null;
+  readonly openBreakers: readonly OpenBreaker[] | null;
+  readonly openBreakerCount: number | null;
 }
 
 /** An order for a node that has no lease: it waits for it. */
@@ -246,6 +256,9 @@ export class ClusterClient {
           handingOver: answer?.handingOver ?? null,
           failing: answer?.failing ?? null,
           loopLagMs: answer?.loopLagMs ?? null,
+          stages: answer?.stages ?? null,
+          openBreakers: answer?.openBreakers ?? null,
+          openBreakerCount: answer?.openBreakerCount ?? null,
         };
       }),
       waitingOrders: [...orders.nodes]

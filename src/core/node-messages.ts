@@ -1,5 +1,5 @@
 import { asError, EngineError, errorCatalog, type ErrorCode, type ErrorReport } from './errors.ts';
-import { parseNodeId, type NodeId } from './ids.ts';
+import { parseNodeId, parsePortName, type Millis, type NodeId, type PortName } from './ids.ts';
 import type { JsonValue } from './json.ts';
 import { parseStrictJson } from './strict-json.ts';
 
@@ -23,6 +23,26 @@ export interface NodeCommand {
   readonly incarnation?: string | undefined;
 }
 
+/** The stages of a node in numbers. */
+export interface StageLoad {
+  /** Drivers that run, and most that may. */
+  readonly running: number;
+  readonly limit: number;
+  /** Stages that stand in line, and those of them that are suspected of killing their node and start one at a time. */
+  readonly waiting: number;
+  readonly suspectsWaiting: number;
+}
+
+/** A port that a node holds to fail, and so holds its stages back. */
+export interface OpenBreaker {
+  readonly port: PortName;
+  /** When one attempt may try it, by the node's clock; null while one does. */
+  readonly probeAt: Millis | null;
+}
+
+/** Most open breakers that a node names, in the order of their ports; {@link NodeStatus.openBreakerCount} has them all. */
+export const maximumNamedBreakers = 32;
+
 /** What a node tells of itself. */
 export interface NodeStatus extends NodeLife {
   readonly capacity: number;
@@ -35,6 +55,10 @@ export interface NodeStatus extends NodeLife {
   readonly failing: number;
   /** Worst lateness of its event loop in the last 10 s; 0 when it does not know, or is of an older version. */
   readonly loopLagMs: number;
+  /** Left out by an older version, as what follows. */
+  readonly stages?: StageLoad;
+  readonly openBreakers?: readonly OpenBreaker[];
+  readonly openBreakerCount?: number;
 }
 
 /** A node's answer. */
@@ -91,11 +115,7 @@ function parseLife({ nodeId, incarnation }: JsonFields): NodeLife {
 
 function parseStatus(value: JsonValue | undefined): NodeStatus {
   if (!isFields(value)) throw malformed("a node's status", value);
-  const count = (name: string): number => {
-    const found = value[name];
-    if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw malformed(name, found);
-    return found;
-  };
+  const count = (name: string): number => parseCount(value, name);
   const flag = (name: string): boolean => {
     const found = value[name];
     if (typeof found !== 'boolean') throw malformed(name, found);
@@ -111,7 +131,43 @@ function parseStatus(value: JsonValue | undefined): NodeStatus {
     handingOver: count('handingOver'),
     failing: count('failing'),
     loopLagMs: value['loopLagMs'] === undefined ? 0 : count('loopLagMs'),
+    ...(value['stages'] === undefined ? {} : { stages: parseStages(value['stages']) }),
+    ...(value['openBreakers'] === undefined ? {} : { openBreakers: parseBreakers(value['openBreakers']) }),
+    ...(value['openBreakerCount'] === undefined ? {} : { openBreakerCount: count('openBreakerCount') }),
   };
+}
+
+function parseStages(value: JsonValue): StageLoad {
+  if (!isFields(value)) throw malformed('stages', value);
+  return {
+    running: parseCount(value, 'running'),
+    limit: parseCount(value, 'limit'),
+    waiting: parseCount(value, 'waiting'),
+    suspectsWaiting: parseCount(value, 'suspectsWaiting'),
+  };
+}
+
+function parseBreakers(value: JsonValue): readonly OpenBreaker[] {
+  if (!Array.isArray(value) || value.length > maximumNamedBreakers) throw malformed('openBreakers', value);
+  return value.map((breaker: JsonValue) => {
+    if (!isFields(breaker)) throw malformed('openBreakers', breaker);
+    const { port, probeAt } = breaker;
+    return { port: parseName(port), probeAt: probeAt === null ? null : parseCount(breaker, 'probeAt') };
+  });
+}
+
+function parseName(value: JsonValue | undefined): PortName {
+  try {
+    return parsePortName(value, 'port');
+  } catch (thrown) {
+    throw new EngineError('INVALID_MESSAGE', asError(thrown).message, { cause: thrown });
+  }
+}
+
+function parseCount(value: JsonFields, name: string): number {
+  const found = value[name];
+  if (typeof found !== 'number' || !Number.isSafeInteger(found) || found < 0) throw malformed(name, found);
+  return found;
 }
 
 function parseError(value: JsonValue | undefined): ErrorReport {

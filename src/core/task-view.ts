@@ -2,6 +2,7 @@ import type { Failure } from './failures.ts';
 import type { Epoch, Millis, NodeId, PipelineName, ShardId, StageName, TaskId } from './ids.ts';
 import type { JsonValue } from './json.ts';
 import type { BlobReference } from './records.ts';
+import type { TaskOutlook } from './task-outlook.ts';
 
 /** Where a task stands, in one word. */
 export type TaskStatus =
@@ -44,7 +45,7 @@ export interface StageView {
 /** A payload as it is shown: the value, or a reference when it is over the inline limit. */
 export type PayloadView = JsonValue | { readonly $blob: BlobReference };
 
-/** A task as a client or an operator sees it. Only committed facts are in it. */
+/** A task as a client or an operator sees it. Only committed facts are in it, but for its `outlook`. */
 export interface TaskView {
   readonly taskId: TaskId;
   readonly pipeline: PipelineName;
@@ -73,4 +74,6 @@ export interface TaskView {
   /** Results of the completed stages; a value over the inline limit is a reference. In an answer to `task.result`, or when asked for. */
   readonly outputs?: Readonly<Record<string, PayloadView>>;
   readonly input?: PayloadView;
+  /** In an answer to `task.get`, by an owner of this version or newer. */
+  readonly outlook?: TaskOutlook;
 }

@@ -1,38 +1,14 @@
 import { unreachable } from '../core/errors.ts';
-import type { Millis, StageName, TaskId } from '../core/ids.ts';
+import type { Epoch, Millis, NodeId, StageName, TaskId } from '../core/ids.ts';
 import type { TaskCommandName, TaskView } from '../core/task-view.ts';
-
-/** What keeps a task from going on at once. */
-export type Hold =
-  /** The stage waits for a free slot of its node, or of its own concurrency limit. */
-  | { readonly kind: 'limit'; readonly concurrency: number | null }
-  /** The integration of the stage fails, and its node holds attempts back. */
-  | { readonly kind: 'breaker'; readonly port: string }
-  /** A backoff runs. */
-  | { readonly kind: 'timer'; readonly dueAt: Millis }
-  /** A driver works on it. */
-  | { readonly kind: 'driver'; readonly timeoutMs: number | null }
-  /** An operator holds it, or will before its next start. */
-  | { readonly kind: 'pause'; readonly isPending: boolean }
-  /** Nobody knows whether the interrupted stage took effect. */
-  | { readonly kind: 'unknownOutcome' }
-  /** It was given up. */
-  | { readonly kind: 'deadLetter'; readonly failureClass: string | null; readonly code: string | null }
-  /** Nobody serves its shard at this moment. */
-  | { readonly kind: 'noOwner' }
-  /** It has ended for good. */
-  | { readonly kind: 'ended' };
-
-/** What of a task an explanation is made of: its owner's view, or what the index has while there is no owner. */
-export interface ExplainedTask extends Pick<
-  TaskView,
-  'taskId' | 'shard' | 'state' | 'status' | 'stage' | 'attempt' | 'dueAt' | 'pausing' | 'legalCommands'
-> {
-  readonly failure: { readonly class: string; readonly code: string | null } | null;
-}
+import { holdsOf, type ExplainedStage, type ExplainedTask, type Hold } from './task-hold.ts';
+import { movesOf, type TaskMove } from './task-moves.ts';
 
 /** Who can make the task go on. */
 export type Mover = 'itself' | 'driver' | 'operator' | 'cluster' | 'nobody';
+
+/** Where what is told of the task comes from: its owner, or, while there is none, what is recorded of it. */
+export type ExplanationSource = 'owner' | 'index' | 'journal';
 
 /** Why a task stands where it stands. */
 export interface TaskExplanation {
@@ -40,6 +16,8 @@ export interface TaskExplanation {
   readonly state: string;
   readonly status: TaskView['status'];
   readonly stage: StageName | null;
+  readonly source: ExplanationSource;
+  readonly owner: { readonly node: NodeId; readonly epoch: Epoch } | null;
   /** One plain sentence. */
   readonly sentence: string;
   readonly holds: readonly Hold[];
@@ -48,131 +26,187 @@ export interface TaskExplanation {
   /** The earliest time at which it goes on by itself; null: not by itself, or nobody can tell. */
   readonly movesAt: Millis | null;
   readonly legalCommands: readonly TaskCommandName[];
-  /** The events that the machine takes in this state. */
+  /** Those commands as they are typed. */
+  readonly moves: readonly TaskMove[];
+  /** The events that the machine takes in this state; empty also when nobody who was asked knows the machine. */
   readonly legalEvents: readonly string[];
 }
 
 /** What is known beside the task. */
 export interface ExplanationContext {
   readonly now: Millis;
-  /** Whether somebody serves the shard; null: not known. */
-  readonly hasOwner: boolean | null;
-  /** Of the stage's definition, where it is known. */
-  readonly stage?: {
-    readonly concurrency: number | null;
-    readonly port: string | null;
-    readonly timeoutMs: number;
-  };
-  /** Of the machine, where it is known. */
+  readonly source: ExplanationSource;
+  readonly owner?: TaskExplanation['owner'];
+  /** What is known of a missing owner; left out when there is one. */
+  readonly absence?: Pick<Extract<Hold, { kind: 'noOwner' }>, 'expected' | 'why'>;
+  /** Of the stage's definition, where it is at hand: for what the owner does not tell. */
+  readonly stage?: ExplainedStage;
+  /** As {@link stage}, of the machine. */
   readonly legalEvents?: readonly string[];
-  /** Ports that are known to fail. */
-  readonly openBreakers?: ReadonlySet<string>;
 }
 
 /** Why the task stands where it stands, and what moves it. Pure. */
 export function explainTask(task: ExplainedTask, context: ExplanationContext): TaskExplanation {
-  const holds = holdsOf(task, context);
+  const { now, source, owner = null, absence = null } = context;
+  const holds = holdsOf(task, task.outlook?.stage ?? context.stage, absence);
   const movers = moversOf(holds, task.legalCommands);
   return {
     taskId: task.taskId,
     state: task.state,
     status: task.status,
     stage: task.stage,
-    sentence: sentenceOf(task, holds, context.now),
+    source,
+    owner,
+    sentence: sentenceOf(task, holds, now),
     holds,
     movers,
-    movesAt: movers[0] === 'itself' ? movesAtOf(holds, context.now) : null,
+    movesAt: movers[0] === 'itself' ? movesAtOf(holds, now) : null,
     legalCommands: task.legalCommands,
-    legalEvents: context.legalEvents ?? [],
+    moves: movesOf(task.taskId, task.legalCommands),
+    legalEvents: task.outlook?.legalEvents ?? context.legalEvents ?? [],
   };
 }
 
-function holdsOf(task: ExplainedTask, context: ExplanationContext): readonly Hold[] {
-  const holds: Hold[] = [];
-  if (task.status === 'completed' || task.status === 'canceled') return [{ kind: 'ended' }];
-  if (context.hasOwner === false) holds.push({ kind: 'noOwner' });
-  const { stage } = context;
-  switch (task.status) {
-    case 'queued':
-      holds.push({ kind: 'limit', concurrency: stage?.concurrency ?? null });
-      break;
-    case 'running':
-      holds.push({ kind: 'driver', timeoutMs: stage?.timeoutMs ?? null });
-      break;
-    case 'backingOff':
-      if (task.dueAt !== null) holds.push({ kind: 'timer', dueAt: task.dueAt });
-      break;
-    case 'held':
-      holds.push({ kind: 'pause', isPending: false });
-      break;
-    case 'unknown':
-      holds.push({ kind: 'unknownOutcome' });
-      break;
-    case 'deadLettered':
-      holds.push({ kind: 'deadLetter', failureClass: task.failure?.class ?? null, code: task.failure?.code ?? null });
-      break;
+function moverOf(hold: Hold): Mover {
+  switch (hold.kind) {
+    case 'limit':
+    case 'turn':
+    case 'suspect':
+    case 'breaker':
+    case 'timer':
+      return 'itself';
+    case 'driver':
+      return 'driver';
+    case 'unknownOutcome':
+      return hold.lookup === 'asking' || hold.lookup === 'inLine' ? 'driver' : 'operator';
+    case 'pause':
+    case 'deadLetter':
+      return 'operator';
+    case 'noOwner':
+    case 'handover':
+      return 'cluster';
+    case 'ended':
+      return 'nobody';
+    default:
+      return unreachable(hold);
   }
-  const port = stage?.port ?? null;
-  const mayStart = task.status === 'queued' || task.status === 'backingOff';
-  if (mayStart && port !== null && context.openBreakers?.has(port) === true) holds.push({ kind: 'breaker', port });
-  if (task.pausing) holds.push({ kind: 'pause', isPending: true });
-  return holds;
 }
-
-const moverByHold: { readonly [Kind in Hold['kind']]: Mover } = {
-  limit: 'itself',
-  breaker: 'itself',
-  timer: 'itself',
-  driver: 'driver',
-  pause: 'operator',
-  unknownOutcome: 'operator',
-  deadLetter: 'operator',
-  noOwner: 'cluster',
-  ended: 'nobody',
-};
 
 function moversOf(holds: readonly Hold[], legalCommands: readonly TaskCommandName[]): readonly Mover[] {
   // A pause that is asked for does not hold it yet.
-  const found = holds.filter((hold) => hold.kind !== 'pause' || !hold.isPending).map((hold) => moverByHold[hold.kind]);
-  const movers = new Set<Mover>(found);
+  const movers = new Set(holds.filter((hold) => hold.kind !== 'pause' || !hold.isPending).map(moverOf));
   if (legalCommands.length > 0) movers.add('operator');
   return [...movers];
 }
 
+/** All that has a time must be over; how long anything else takes, nobody can tell. */
 function movesAtOf(holds: readonly Hold[], now: Millis): Millis | null {
-  const timer = holds.find((hold) => hold.kind === 'timer');
-  // How long a slot or a broken integration takes, nobody can tell.
-  if (holds.some(({ kind }) => kind === 'limit' || kind === 'breaker')) return null;
-  return timer?.kind === 'timer' ? Math.max(timer.dueAt, now) : null;
+  const times = holds.flatMap((hold): (Millis | null)[] => {
+    switch (hold.kind) {
+      case 'timer':
+        return [hold.dueAt];
+      case 'breaker':
+        return [hold.probeAt];
+      case 'turn':
+        return [now];
+      case 'pause':
+        return [];
+      default:
+        return [null];
+    }
+  });
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 || known.length < times.length ? null : Math.max(now, ...known);
 }
 
 function sentenceOf(task: ExplainedTask, holds: readonly Hold[], now: Millis): string {
-  const [first] = holds;
+  const [first, ...others] = holds;
   const stage = task.stage === null ? 'the task' : `stage ${task.stage}`;
-  const pending = task.pausing ? ' An operator has asked for a pause; it takes hold before the next start.' : '';
-  switch (first?.kind) {
-    case undefined:
-      return `The task is in ${task.state}.${pending}`;
+  if (first === undefined) return `The task is in ${task.state}.`;
+  const sentences = [firstSentence(first, task, stage, now)];
+  for (const hold of others) {
+    if (hold.kind === 'breaker') sentences.push(`Besides, ${portSentence(hold, now)}`);
+    if (hold.kind === 'limit' && hold.of !== null) sentences.push(`Besides, ${limitSentence(hold, stage)}`);
+    if (hold.kind === 'pause') {
+      sentences.push('An operator has asked for a pause; it takes hold before the next start.');
+    }
+  }
+  return sentences.join(' ');
+}
+
+function firstSentence(hold: Hold, task: ExplainedTask, stage: string, now: Millis): string {
+  switch (hold.kind) {
     case 'ended':
       return task.status === 'completed' ? 'The task has completed.' : 'The task was canceled.';
-    case 'noOwner':
-      return `Nobody serves shard ${task.shard} now; a node takes it over by itself.`;
+    case 'noOwner': {
+      const known = [
+        hold.expected === null ? null : `node ${hold.expected} should have it`,
+        hold.why === null ? null : hold.why,
+      ].filter((part) => part !== null);
+      const more = known.length === 0 ? '' : ` (${known.join('; ')})`;
+      return `Nobody serves shard ${task.shard} now; a node takes it over by itself${more}.`;
+    }
+    case 'handover':
+      return `Shard ${task.shard} is handed over; its next owner starts ${stage}.`;
     case 'limit':
-      return `${capital(stage)} waits for a free slot.${pending}`;
+      return capital(limitSentence(hold, stage));
+    case 'turn':
+      return `${capital(stage)} starts when its turn comes; nothing else is in its way.`;
+    case 'suspect':
+      return (
+        `${capital(stage)} ran at ${hold.losses} losses of its node, so it starts ` +
+        `${hold.isAlone ? 'when no other suspect runs' : 'when the suspect before it has passed its probation'}.`
+      );
     case 'breaker':
-      return `The integration ${first.port} of ${stage} fails; attempts are held back.${pending}`;
+      return `${capital(stage)} is held back: ${portSentence(hold, now)}`;
     case 'timer':
-      return `${capital(stage)} failed at attempt ${task.attempt} and goes on in ${secondsUntil(first.dueAt, now)} s.${pending}`;
+      return `${capital(stage)} failed at attempt ${task.attempt} and goes on in ${secondsUntil(hold.dueAt, now)} s.`;
     case 'driver':
-      return `The driver of ${stage} works on attempt ${task.attempt}.${pending}`;
+      return `The driver of ${stage} works on attempt ${task.attempt}.`;
     case 'pause':
-      return 'An operator holds the task; it goes on when he resumes it.';
+      return hold.isPending
+        ? 'An operator has asked for a pause; it takes hold before the next start.'
+        : 'An operator holds the task; it goes on when somebody resumes it.';
     case 'unknownOutcome':
-      return `The owner died under ${stage}, and nobody can tell whether it took effect: an operator must say.`;
+      return unknownSentence(hold, stage);
     case 'deadLetter':
-      return `${capital(stage)} was given up (${first.code ?? first.failureClass ?? 'no failure'}); an operator can redrive it.`;
+      return `${capital(stage)} was given up (${hold.code ?? hold.failureClass ?? 'no failure'}); an operator can redrive it.`;
     default:
-      return unreachable(first);
+      return unreachable(hold);
+  }
+}
+
+function limitSentence(hold: Extract<Hold, { kind: 'limit' }>, stage: string): string {
+  switch (hold.of) {
+    case 'stage':
+      return `${stage} waits for a free slot: ${hold.running ?? 0} of it run on its node, and ${hold.limit ?? 0} may.`;
+    case 'node':
+      return `${stage} waits for a free slot: its node runs ${hold.running ?? 0} stages, and ${hold.limit ?? 0} may.`;
+    case null:
+      return `${stage} waits for a free slot.`;
+    default:
+      return unreachable(hold.of);
+  }
+}
+
+function portSentence({ port, probeAt }: Extract<Hold, { kind: 'breaker' }>, now: Millis): string {
+  const next =
+    probeAt === null ? 'one attempt tries it now' : `one attempt tries it in ${secondsUntil(probeAt, now)} s`;
+  return `its integration ${port} fails, and ${next}.`;
+}
+
+function unknownSentence({ lookup }: Extract<Hold, { kind: 'unknownOutcome' }>, stage: string): string {
+  const known = `Its owner was lost under ${stage}, and nobody knows whether it took effect`;
+  switch (lookup) {
+    case 'asking':
+      return `${known}: its driver is being asked.`;
+    case 'inLine':
+      return `${known}: its driver is asked when the lookups before it have ended, for its lookup may be what ends nodes.`;
+    case 'none':
+    case null:
+      return `${known}: an operator must say.`;
+    default:
+      return unreachable(lookup);
   }
 }
 

@@ -25,6 +25,7 @@ import { countRecord } from './count-record.ts';
 import type { FinishedTasks } from './finished-tasks.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { LiveCounts, type LiveStatus } from './live-counts.ts';
+import { outlookOf } from './outlook-of.ts';
 import type { ResultWaiters } from './result-waiters.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
 import type { ShardOwner } from './shard-owner.ts';
@@ -404,7 +405,9 @@ export class ActorHost {
       });
     }
     if (query.type === 'task.get') {
-      return respond({ kind: 'task', task: this.view(committed, query.includePayloads === true ? 'all' : 'none') });
+      const task = this.view(committed, query.includePayloads === true ? 'all' : 'none');
+      const outlook = outlookOf(committed, this.#definitionOf(committed), this.#deps.stages);
+      return respond({ kind: 'task', task: { ...task, outlook } });
     }
     if (endedStatuses.includes(positionOf(committed.machine.value).status)) {
       return respond({ kind: 'ended', task: this.view(committed, 'outputs') });

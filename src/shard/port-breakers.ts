@@ -9,6 +9,7 @@ import {
 } from '../core/circuit-breaker.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { PortName } from '../core/ids.ts';
+import type { OpenBreaker } from '../core/node-messages.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { metricCatalog } from '../ports/metric-catalog.ts';
@@ -66,6 +67,20 @@ export class PortBreakers {
     const state = this.#breakers.get(port)?.state ?? closedBreaker;
     if (state.kind === 'probing') return Infinity;
     return state.kind === 'open' ? Math.max(0, state.untilMs - this.#deps.clock.monotonicMs()) : 0;
+  }
+
+  /** When the port may be tried again, by the wall clock; null while it is tried. */
+  probeAt(port: PortName): number | null {
+    const delayMs = this.closedOffMs(port);
+    return delayMs === Infinity ? null : Math.round(this.#deps.clock.now() + delayMs);
+  }
+
+  /** The ports that are held to fail, in the order of their names. */
+  get open(): readonly OpenBreaker[] {
+    return [...this.#breakers]
+      .filter(([, { state }]) => state.kind !== 'closed')
+      .map(([port]) => ({ port, probeAt: this.probeAt(port) }))
+      .toSorted((left, right) => (left.port < right.port ? -1 : 1));
   }
 
   /** Lets an attempt through that {@link mayPass} allowed. After an open time it is the probe. */

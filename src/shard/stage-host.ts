@@ -8,6 +8,8 @@ import type { TaskState } from '../actors/task-state.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, assert, EngineError, unreachable } from '../core/errors.ts';
 import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
+import type { LookupStanding, StageWait } from '../core/task-outlook.ts';
+import type { TaskStatus } from '../core/task-view.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
 import type { LookupTurn } from './lookup-line.ts';
@@ -100,6 +102,25 @@ export class StageHost {
     if (this.#closed) return;
     this.#deps.slots.release(this.#useReserved(taskId, slotKey(definition, stage)), 'unknown');
     this.#grantSoon();
+  }
+
+  /** What keeps the task's stage from its start: empty when it is not about to start, or its start is on its way. */
+  waitsOf(taskId: TaskId, status: TaskStatus, spec: StageSpec): readonly StageWait[] {
+    const { slots } = this.#deps;
+    if (status === 'backingOff') {
+      const breaker = slots.breakerWait(spec);
+      return breaker === null ? [] : [breaker];
+    }
+    if (status !== 'queued') return [];
+    if (this.#draining) return [{ kind: 'handover' }];
+    const waiter = this.#waiters.get(taskId);
+    return waiter === undefined ? [] : slots.waitsOf(waiter);
+  }
+
+  /** How far the question is what became of the task's interrupted attempt. */
+  lookupOf(taskId: TaskId): LookupStanding {
+    if (this.#lookups.has(taskId)) return 'asking';
+    return this.#lookupTurns.has(taskId) ? 'inLine' : 'none';
   }
 
   /** Runs one effect of a committed record. `sequence` is that commit's, and so the fence of a stage it starts. */

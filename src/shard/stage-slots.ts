@@ -1,6 +1,8 @@
 import type { Probation } from '../actors/suspicion.ts';
 import type { BreakerOutcome } from '../core/circuit-breaker.ts';
 import type { EngineConfig } from '../core/config.ts';
+import type { StageLoad } from '../core/node-messages.ts';
+import type { StageWait } from '../core/task-outlook.ts';
 import type { StageSpec } from '../pipeline/definition.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import { LookupLine } from './lookup-line.ts';
@@ -81,6 +83,34 @@ export class StageSlots {
   /** Those of {@link waiting} that wait for a probation. */
   get suspectsWaiting(): number {
     return this.#suspects.size;
+  }
+
+  /** All of it in numbers. */
+  get load(): StageLoad {
+    const { maxRunningStages: limit } = this.#deps.config;
+    return { running: this.#running, limit, waiting: this.#waiting, suspectsWaiting: this.#suspects.size };
+  }
+
+  /** Everything for which one who stands in line has no slot yet: never empty, for there is always its turn. */
+  waitsOf({ key, spec, probation = null }: SlotWaiter): readonly StageWait[] {
+    const waits: StageWait[] = [];
+    if (probation !== null && this.#isHeldApart(probation)) {
+      waits.push({ kind: 'suspect', losses: probation.suspicion, isAlone: probation.isAlone });
+    }
+    const breaker = this.breakerWait(spec);
+    if (breaker !== null) waits.push(breaker);
+    if (spec.concurrency !== null && !this.#isWithinLimit(key, spec)) {
+      waits.push({ kind: 'stageLimit', running: this.#runningByKey.get(key) ?? 0, limit: spec.concurrency });
+    }
+    const { running, limit } = this.load;
+    if (running >= limit) waits.push({ kind: 'nodeLimit', running, limit });
+    return waits.length === 0 ? [{ kind: 'turn' }] : waits;
+  }
+
+  /** That the stage's port lets nothing pass now; null when it does. */
+  breakerWait({ port }: StageSpec): Extract<StageWait, { kind: 'breaker' }> | null {
+    const { breakers } = this.#deps;
+    return port === null || breakers.mayPass(port) ? null : { kind: 'breaker', port, probeAt: breakers.probeAt(port) };
   }
 
   /** Whether a slot of the stage is free now, and nobody who stands in line could have it: what a newcomer is asked. */
@@ -215,6 +245,11 @@ export class StageSlots {
       most = suspicion;
     }
     return next;
+  }
+
+  /** Whether another suspect keeps one with this probation from its start. */
+  #isHeldApart({ isAlone }: Probation): boolean {
+    return this.#onProbation !== null || (isAlone && this.#runningSuspects.size > 0);
   }
 
   #isWithinLimit(key: string, spec: StageSpec): boolean {

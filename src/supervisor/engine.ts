@@ -6,7 +6,7 @@ import { OrderBook } from '../cluster/order-book.ts';
 import { orderFlags, type ClusterOrders } from '../core/cluster-orders.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import type { NodeId, ShardId } from '../core/ids.ts';
-import type { NodeStatus } from '../core/node-messages.ts';
+import { maximumNamedBreakers, type NodeStatus, type OpenBreaker, type StageLoad } from '../core/node-messages.ts';
 import type { EngineDeps } from './engine-deps.ts';
 import { LoopLag } from './loop-lag.ts';
 import { PayloadJanitor } from './payload-janitor.ts';
@@ -28,6 +28,9 @@ export interface EngineStatus {
   readonly cordoned: boolean;
   /** Worst lateness of the event loop in the last 10 s; 0 when it is not watched. */
   readonly loopLagMs: number;
+  readonly stages: StageLoad;
+  /** Ports that are held to fail, in the order of their names. */
+  readonly openBreakers: readonly OpenBreaker[];
   readonly owned: readonly OwnedShardStatus[];
   /** Shards that fall to this node and that it could not open, with why. */
   readonly failing: readonly { readonly shard: ShardId; readonly error: string }[];
@@ -149,6 +152,8 @@ export class Engine {
       draining,
       cordoned,
       loopLagMs: this.#loopLag?.lagMs ?? 0,
+      stages: this.#shards.stageLoad,
+      openBreakers: this.#shards.openBreakers,
       owned: this.#shards.status,
       failing: this.#failing.map(([shard, error]) => ({ shard, error: error.message })),
     };
@@ -263,10 +268,18 @@ export class Engine {
   }
 
   get #nodeStatus(): NodeStatus {
-    const { owned, failing, ...status } = this.status;
+    const { owned, failing, openBreakers, ...status } = this.status;
     const { size: handingOver } = this.#shards.handingOver;
     const capacity = this.#lease.lease.capacity ?? 1;
-    return { ...status, capacity, owned: owned.length, handingOver, failing: failing.length };
+    return {
+      ...status,
+      capacity,
+      owned: owned.length,
+      handingOver,
+      failing: failing.length,
+      openBreakers: openBreakers.slice(0, maximumNamedBreakers),
+      openBreakerCount: openBreakers.length,
+    };
   }
 
   /** Says something in the lease, and that it was said. When the lease cannot be written now, its next renewal says it. */

@@ -4,6 +4,7 @@ import { releaseShard, takeShard, type TakenShard } from '../cluster/shard-takeo
 import { asError, EngineError } from '../core/errors.ts';
 import { shardOf } from '../core/hash.ts';
 import type { ShardId, TaskId } from '../core/ids.ts';
+import type { OpenBreaker, StageLoad } from '../core/node-messages.ts';
 import type { BusService } from '../ports/bus.ts';
 import type { TimerHandle } from '../ports/clock.ts';
 import type { ShardLock } from '../ports/leases.ts';
@@ -69,6 +70,7 @@ export class OwnedShards {
   readonly #host: OwnedShardsHost;
   readonly #metrics: ShardMetrics;
   readonly #ownership: OwnershipMetrics;
+  readonly #breakers: PortBreakers;
   readonly #slots: StageSlots;
   readonly #owned = new Map<ShardId, OwnedShard>();
   readonly #opening = new Set<ShardId>();
@@ -85,7 +87,8 @@ export class OwnedShards {
     this.#metrics = new ShardMetrics(deps.metrics);
     this.#ownership = new OwnershipMetrics(deps.metrics, deps.config.shardCount);
     deps.metrics.beforeRead(() => this.#ownership.show([...this.#owned.values()].map(({ shard }) => shard)));
-    this.#slots = new StageSlots({ ...deps, breakers: new PortBreakers(deps) });
+    this.#breakers = new PortBreakers(deps);
+    this.#slots = new StageSlots({ ...deps, breakers: this.#breakers });
   }
 
   get size(): number {
@@ -102,6 +105,16 @@ export class OwnedShards {
   /** `<pipeline>/<stage>` of each stage that runs now. */
   get runningStages(): readonly string[] {
     return this.#slots.runningKeys;
+  }
+
+  /** Stages that run and that wait, over all shards. */
+  get stageLoad(): StageLoad {
+    return this.#slots.load;
+  }
+
+  /** Ports that are held to fail. */
+  get openBreakers(): readonly OpenBreaker[] {
+    return this.#breakers.open;
   }
 
   /** Shards that could not be opened, or that failed, with why. */

@@ -51,9 +51,16 @@ export function WhyPanel({ taskId, seq }: { readonly taskId: string; readonly se
 function holdText(hold: TaskExplanation['holds'][number]): string {
   switch (hold.kind) {
     case 'limit':
+      if (hold.limit !== null) return `a slot of its ${hold.of ?? 'node'}: ${hold.limit} run at one time`;
       return hold.concurrency === null ? 'a slot of its node' : `a slot: ${hold.concurrency} run at one time`;
+    case 'turn':
+      return 'those before it in line';
+    case 'suspect':
+      return `its ${hold.losses} losses of a node: suspects start apart`;
     case 'breaker':
       return `the breaker of ${hold.port}`;
+    case 'handover':
+      return 'the handover of its shard';
     case 'timer':
       return 'a backoff';
     case 'driver':
@@ -61,7 +68,7 @@ function holdText(hold: TaskExplanation['holds'][number]): string {
     case 'pause':
       return hold.isPending ? 'a pause, from the next start on' : 'a pause';
     case 'unknownOutcome':
-      return 'an unknown outcome';
+      return hold.lookup === 'asking' ? 'an unknown outcome, of which its driver is asked' : 'an unknown outcome';
     case 'deadLetter':
       return `it was given up: ${hold.code ?? hold.failureClass ?? 'no reason kept'}`;
     case 'noOwner':

@@ -4,11 +4,11 @@ import { taskGroupFields, taskSortFields } from '../../ports/task-index.ts';
 import type { RouteDeps } from '../admin-deps.ts';
 import { route, type Route } from '../route.ts';
 import { anyJson, flag, integer, listOf, nullable, object, oneOf, optional, text } from '../schema.ts';
+import { explanationAnswer } from '../schemas/explanation.ts';
 import {
   commandFields,
   countField,
   cursorField,
-  instantField,
   pipelineField,
   stageField,
   taskIdField,
@@ -20,13 +20,11 @@ import {
   payloadAnswer,
   submittedAnswer,
   taskAnswer,
-  taskCommands,
   taskFilterFields,
-  taskStatuses,
 } from '../schemas/tasks.ts';
 import { taskFilterOf } from '../task-filter.ts';
 import { readTaskPayload } from '../task-payload.ts';
-import { explainOneTask } from '../why.ts';
+import { explainByIndex } from '../why.ts';
 
 const defaultPageSize = 50;
 const maximumRows = 500;
@@ -141,7 +139,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       params: one,
       answer: taskAnswer,
       handler: async ({ params }) => {
-        const { input: _input, outputs: _outputs, ...task } = await client.get(params.taskId);
+        const { input: _input, outputs: _outputs, outlook: _outlook, ...task } = await client.get(params.taskId);
         return task;
       },
     }),
@@ -152,23 +150,9 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       tag,
       summary: 'What holds the task, who can move it, and when it moves by itself',
       params: one,
-      answer: object({
-        taskId: taskIdField,
-        state: text({ most: 200 }),
-        status: oneOf(taskStatuses),
-        stage: nullable(stageField),
-        sentence: text({ most: 1_000 }),
-        holds: listOf(
-          anyJson('{ kind, … }: limit, breaker, timer, driver, pause, unknownOutcome, deadLetter, noOwner or ended'),
-          16,
-        ),
-        movers: listOf(oneOf(['itself', 'driver', 'operator', 'cluster', 'nobody']), 8),
-        movesAt: nullable(instantField),
-        legalCommands: listOf(oneOf(taskCommands), taskCommands.length),
-        legalEvents: listOf(text({ most: 64 }), 64),
-      }),
+      answer: explanationAnswer,
       handler: async ({ params }) => {
-        const explanation = await explainOneTask(deps, params.taskId);
+        const explanation = await explainByIndex(deps, params.taskId);
         return { ...explanation, holds: explanation.holds as unknown as readonly JsonValue[] };
       },
     }),

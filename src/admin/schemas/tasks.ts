@@ -101,6 +101,7 @@ const stageAnswer = object({
   ]),
   attempts: countField,
   interruptions: countField,
+  handovers: countField,
   startedAt: nullable(instantField),
   endedAt: nullable(instantField),
   checkpoints: listOf(text({ least: 0, most: 256 }), 512),

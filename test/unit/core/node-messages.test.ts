@@ -6,8 +6,10 @@ import {
   decodeNodeLife,
   decodeNodeReply,
   encodeNodeMessage,
+  maximumNamedBreakers,
   type NodeReply,
 } from '../../../src/core/node-messages.ts';
+import type { PortName } from '../../../src/core/ids.ts';
 import { nodeOf } from '../../support/shard-kit.ts';
 
 const status = {
@@ -69,7 +71,47 @@ describe("a node's answer", () => {
     });
   });
 
+  it('has its stages in numbers and the ports that it holds to fail, where it is new enough to tell', () => {
+    const told = {
+      ...status,
+      stages: { running: 3, limit: 256, waiting: 2, suspectsWaiting: 1 },
+      openBreakers: [
+        { port: 'board' as PortName, probeAt: 1_700_000_000_000 },
+        { port: 'mail' as PortName, probeAt: null },
+      ],
+      openBreakerCount: 40,
+    };
+    const reply: NodeReply = { kind: 'status', status: told };
+    expect(decodeNodeReply(encodeNodeMessage(reply))).toEqual(reply);
+  });
+
+  it('has room for as many failing ports as it may name, each of the longest name', () => {
+    const openBreakers = Array.from({ length: maximumNamedBreakers }, () => {
+      return { port: 'p'.repeat(63) as PortName, probeAt: Number.MAX_SAFE_INTEGER };
+    });
+    const reply: NodeReply = { kind: 'status', status: { ...status, openBreakers, openBreakerCount: 9_999 } };
+    expect(decodeNodeReply(encodeNodeMessage(reply))).toEqual(reply);
+  });
+
   it.each([
+    ['with stages that are none', { kind: 'status', status: { ...status, stages: 3 } }],
+    ['with a stage count that is missing', { kind: 'status', status: { ...status, stages: { running: 1 } } }],
+    ['with breakers that are no list', { kind: 'status', status: { ...status, openBreakers: 'board' } }],
+    [
+      'with a port that cannot be',
+      { kind: 'status', status: { ...status, openBreakers: [{ port: 'A', probeAt: 1 }] } },
+    ],
+    [
+      'with a probe that is no time',
+      { kind: 'status', status: { ...status, openBreakers: [{ port: 'a', probeAt: 'x' }] } },
+    ],
+    [
+      'with more breakers than it may name',
+      {
+        kind: 'status',
+        status: { ...status, openBreakers: Array.from({ length: 33 }, () => ({ port: 'a', probeAt: null })) },
+      },
+    ],
     ['of another kind', { kind: 'maybe' }],
     ['without its status', { kind: 'status' }],
     ['of a node that cannot be', { kind: 'status', status: { ...status, nodeId: 'a.b' } }],
