@@ -27,8 +27,10 @@ const layers = {
   // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
   client: ['transport', 'projections', 'cluster', ...pipeline],
   admin: ['client', 'projections', 'inspector', ...supervisor, '@node.ts', '@client.ts'],
+  // Tools for agents: the admin API's schemas over the client, with secrets replaced by the platform's rule.
+  mcp: ['admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@client.ts'],
   // Commands read the environment and look at the machine; both are the platform's.
-  cli: ['admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@'],
+  cli: ['mcp', 'admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@'],
 };
 
 /** A layer as a path pattern; `@` stands for the composition roots, `@name.ts` for one of them. */
@@ -68,7 +70,11 @@ module.exports = {
       comment: 'what src imports must be installed with the package',
       severity: 'error',
       from: { path: '^src/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], pathNot: 'node_modules/@types/' },
+      // The MCP SDK is an optional peer: `cabinet mcp` loads it, and says what to install when it is not there.
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'],
+        pathNot: 'node_modules/@types/|node_modules/@modelcontextprotocol/sdk/',
+      },
     },
     {
       name: 'nothing-missing',

@@ -110,6 +110,9 @@ export function listOf<Item>(item: Schema<Item>, most: number, about?: string): 
   });
 }
 
+/** What the fields of a request lie in: an error names them without it. */
+const roots: ReadonlySet<string> = new Set(['body', 'query', 'arguments']);
+
 /** An object of just these fields: any other is refused. */
 export function object<const Of extends Fields>(fields: Of, about?: string): Schema<ObjectOf<Of>> {
   const names = Object.keys(fields);
@@ -136,7 +139,7 @@ export function object<const Of extends Fields>(fields: Of, about?: string): Sch
       const schema = fields[name] as Schema<unknown>;
       const part = Object.hasOwn(given, name) ? given[name] : undefined;
       if (part === undefined && schema.isOptional) return [];
-      return [[name, schema.read(part, field === 'body' || field === 'query' ? name : `${field}.${name}`)]];
+      return [[name, schema.read(part, roots.has(field) ? name : `${field}.${name}`)]];
     });
     return Object.fromEntries(read) as ObjectOf<Of>;
   });

@@ -112,7 +112,8 @@ export async function withConsole<Value>(
   }
 }
 
-async function readConnection(
+/** How a command reaches its engine, found now. @throws EngineError `CONFIG_INVALID`, `NATS_UNREACHABLE` */
+export async function readConnection(
   context: CliContext,
   options: ClusterOptions,
 ): Promise<{ readonly link: ConnectClientOptions; readonly settings: Settings; readonly deadlineMs: number }> {

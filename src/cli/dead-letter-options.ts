@@ -1,18 +1,6 @@
 import { type Command, Option } from 'commander';
-import type { Client, DeadLetterFilter, TaskView } from '../client.ts';
-import type { FailureClass } from '../core/failures.ts';
-
-const failureClasses = [
-  'retryable',
-  'rateLimited',
-  'timeout',
-  'heartbeatTimeout',
-  'unexpected',
-  'fatal',
-  'contract',
-  'interrupted',
-  'poison',
-] as const satisfies readonly FailureClass[];
+import type { DeadLetterFilter } from '../client.ts';
+import { failureClasses, type FailureClass } from '../core/failures.ts';
 
 /** Which dead letters are meant, as options. */
 export interface DeadLetterFilterOptions {
@@ -42,23 +30,4 @@ export function deadLetterFilterOf(options: DeadLetterFilterOptions): DeadLetter
 /** Whether the filter leaves anything out. */
 export function isFiltering(filter: DeadLetterFilter): boolean {
   return Object.values(filter).some((value) => value !== undefined);
-}
-
-const pageSize = 1_000;
-
-/** Every dead letter that matches, in the order of ids, at most so many. */
-export async function readDeadLetters(
-  client: Client,
-  filter: DeadLetterFilter,
-  options: { readonly maximum: number; readonly deadlineMs: number; readonly signal?: AbortSignal },
-): Promise<{ readonly tasks: readonly TaskView[]; readonly hasMore: boolean }> {
-  const { maximum, ...call } = options;
-  const tasks: TaskView[] = [];
-  let after: string | undefined;
-  do {
-    const page = await client.deadLetters.list({ ...filter, ...call, limit: pageSize, after });
-    tasks.push(...page.tasks);
-    after = page.next ?? undefined;
-  } while (after !== undefined && tasks.length <= maximum);
-  return { tasks: tasks.slice(0, maximum), hasMore: tasks.length > maximum };
 }

@@ -1,13 +1,8 @@
 import type { Command } from 'commander';
-import type { TaskView } from '../client.ts';
-import { fingerprintFailure } from '../projections/failure-fingerprint.ts';
+import { readDeadLetters } from '../client/read-dead-letters.ts';
+import { fingerprintOf } from '../projections/failure-groups.ts';
 import type { CliContext } from './context.ts';
-import {
-  addDeadLetterFilter,
-  deadLetterFilterOf,
-  readDeadLetters,
-  type DeadLetterFilterOptions,
-} from './dead-letter-options.ts';
+import { addDeadLetterFilter, deadLetterFilterOf, type DeadLetterFilterOptions } from './dead-letter-options.ts';
 import { formatSpan } from './duration.ts';
 import { addExamples, addReadOptions, integerParser, type ReadOptions } from './options.ts';
 import { formatTable } from './table.ts';
@@ -49,9 +44,4 @@ export function addDlqList(parent: Command, context: CliContext): void {
     });
   addReadOptions(command);
   addExamples(command, 'cabinet dlq list', 'cabinet dlq list --pipeline card --stage publish --code HTTP_503 --json');
-}
-
-/** The kind of a dead letter's failure; null when it was given up without one. */
-export function fingerprintOf(task: TaskView): string | null {
-  return task.failure === null ? null : fingerprintFailure(task.stage, task.failure, task.taskId);
 }

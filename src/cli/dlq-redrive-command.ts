@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { Client, DeadLetterFilter, TaskView } from '../client.ts';
+import { readDeadLetters } from '../client/read-dead-letters.ts';
 import { usageError } from './cli-error.ts';
 import { withCluster } from './cluster.ts';
 import type { CliContext } from './context.ts';
@@ -7,7 +8,6 @@ import {
   addDeadLetterFilter,
   deadLetterFilterOf,
   isFiltering,
-  readDeadLetters,
   type DeadLetterFilterOptions,
 } from './dead-letter-options.ts';
 import { addExamples, integerParser } from './options.ts';

@@ -12,6 +12,7 @@ import { addDlqRedrive } from './dlq-redrive-command.ts';
 import { addDoctor } from './doctor-command.ts';
 import { type ExitCode, exitCodeHelp, exitCodeOf, exitCodes } from './exit-codes.ts';
 import { addInspect } from './inspect-command.ts';
+import { addMcp } from './mcp-command.ts';
 import { addNatsConfig } from './nats-config-command.ts';
 import { addNodeCordon } from './node-cordon-command.ts';
 import { addNodeDrain } from './node-drain-command.ts';
@@ -35,6 +36,7 @@ import { addTaskResolve } from './task-resolve-command.ts';
 import { addTaskSubmit } from './task-submit-command.ts';
 import { addTaskWait } from './task-wait-command.ts';
 import { addTaskWatch } from './task-watch-command.ts';
+import { addTaskWhy } from './task-why-command.ts';
 
 /**
  * Runs one command and gives the exit code. What goes wrong is shown in one line on stderr, and with JSON output as
@@ -100,6 +102,7 @@ export function buildProgram(context: CliContext): Command {
   addTaskHistory(task, context);
   addTaskWait(task, context);
   addTaskWatch(task, context);
+  addTaskWhy(task, context);
   addTaskControls(task, context);
   addTaskResolve(task, context);
 
@@ -131,6 +134,7 @@ export function buildProgram(context: CliContext): Command {
   addShardUnpin(shard, context);
   addRebalance(program, context);
   addInspect(program, context);
+  addMcp(program, context);
 
   addDoctor(program, context);
   addNatsConfig(program, context);

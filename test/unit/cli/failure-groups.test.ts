@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { groupFailures } from '../../../src/cli/dlq-groups-command.ts';
 import { checkRedriveOptions, isConfirmed } from '../../../src/cli/dlq-redrive-command.ts';
 import type { TaskView } from '../../../src/core/task-view.ts';
+import { groupFailures } from '../../../src/projections/failure-groups.ts';
 
 function deadLetter(taskId: string, code: string, updatedAt: number, more: object = {}): TaskView {
   const failure = { class: 'fatal', code, name: 'FatalError', message: `card ${taskId} was refused` };

@@ -19,10 +19,11 @@ const paths = pathsOf(buildProgram(context));
 
 describe('the program', () => {
   it('has the commands that are documented', () => {
-    const ofTask = 'submit get list history wait watch pause resume cancel redrive resolve'.split(' ');
+    const ofTask = 'submit get list history wait watch why pause resume cancel redrive resolve'.split(' ');
     expect(paths.filter((path) => path.length > 0).map((path) => path.join(' '))).toEqual([
       'dev',
       'start',
+      'admin',
       'status',
       'task',
       ...ofTask.map((name) => `task ${name}`),
@@ -38,6 +39,7 @@ describe('the program', () => {
       ...['list', 'move', 'unpin'].map((name) => `shard ${name}`),
       'rebalance',
       'inspect',
+      'mcp',
       'doctor',
       'nats-config',
       'config',
