@@ -10,6 +10,8 @@ import { eventually } from '../support/nats-world.ts';
 const waitMs = 20_000;
 /** The API takes so many questions a second of one token, and the page asks with the same one. */
 const askEveryMs = 100;
+/** Some thirty looks of axe, of some seconds each where others use the machine too. */
+const axeTimeoutMs = 300_000;
 /** In a message, a title and a reason: shown as text it does nothing. */
 const canary = `<img src=x onerror="window.canaryRan=1"><script>window.canaryRan=1</script>`;
 const longId = `long-${'x'.repeat(123)}`;
@@ -134,9 +136,8 @@ describe('the console in a real browser, on two nodes', () => {
     expect(await row('dead letter').textContent()).toMatch(/4$/);
     expect(await row('running').textContent()).toMatch(/4$/);
     await page.getByText('live', { exact: true }).waitFor();
-    for (const title of ['Ended tasks per second', 'Latency of completed tasks', 'Latency of stages, p95', 'Backlog'])
+    for (const title of ['Ended tasks per second', 'Latency of completed tasks', 'Failed attempts', 'Backlog'])
       await page.getByRole('figure').filter({ hasText: title }).locator('canvas').waitFor();
-    await page.getByRole('figure').filter({ hasText: 'Failed attempts per second' }).waitFor();
   });
 
   it('Tasks has all of them, keeps its filter in the URL, and says what is wrong with one', async () => {
@@ -418,7 +419,7 @@ describe('the console in a real browser, on two nodes', () => {
       fetch(`${url}/api/session`, { headers: { authorization: `Bearer ${secret}` } });
     expect(await (await asWho()).json()).toMatchObject({ name: 'ci-deploy', role: 'operator' });
     const row = page.getByRole('row').filter({ hasText: 'ci-deploy' });
-    expect(await row.textContent()).toContain('in 6 d 23 h');
+    expect(await row.textContent()).toMatch(/in (?:7 d 0 h|6 d 23 h)/);
     await page.reload();
     await row.waitFor();
     expect(await page.content()).not.toContain(secret);
@@ -559,53 +560,58 @@ describe('the console in a real browser, on two nodes', () => {
     }
   });
 
-  it.each(['light', 'dark'] as const)('axe finds nothing serious on any screen, %s', async (colorScheme) => {
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-    const { runs } = (await page.evaluate(async () => (await fetch('/api/bulk')).json())) as {
-      readonly runs: readonly { readonly bulkId: string }[];
-    };
-    const screens = [
-      '/',
-      '/tasks',
-      '/tasks/canary-1',
-      '/tasks/limited-1',
-      `/tasks/${longId}`,
-      '/pipelines',
-      '/pipelines/listing',
-      '/dead-letters',
-      '/bulk',
-      `/bulk/${runs[0]?.bulkId ?? ''}`,
-      '/cluster',
-      '/audit',
-      '/tokens',
-    ];
-    const found: string[] = [];
-    const check = async (name: string): Promise<void> => {
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      for (const { id, impact, nodes } of violations) {
-        if (impact !== 'serious' && impact !== 'critical') continue;
-        found.push(
-          `${name}: ${id} at ${nodes
-            .map(({ target }) => target.join(' '))
-            .slice(0, 4)
-            .join(', ')}`,
-        );
+  it.each(['light', 'dark'] as const)(
+    'axe finds nothing serious on any screen, %s',
+    async (colorScheme) => {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      const { runs } = (await page.evaluate(async () => (await fetch('/api/bulk')).json())) as {
+        readonly runs: readonly { readonly bulkId: string }[];
+      };
+      const screens = [
+        '/',
+        '/tasks',
+        '/tasks/canary-1',
+        '/tasks/limited-1',
+        `/tasks/${longId}`,
+        '/pipelines',
+        '/pipelines/listing',
+        '/dead-letters',
+        '/bulk',
+        `/bulk/${runs[0]?.bulkId ?? ''}`,
+        '/cluster',
+        '/audit',
+        '/tokens',
+      ];
+      const found: string[] = [];
+      // The page has no frames, which is all that the other mode is for; it opens a page beside it each time.
+      const check = async (name: string): Promise<void> => {
+        const { violations } = await new AxeBuilder({ page }).setLegacyMode().analyze();
+        for (const { id, impact, nodes } of violations) {
+          if (impact !== 'serious' && impact !== 'critical') continue;
+          found.push(
+            `${name}: ${id} at ${nodes
+              .map(({ target }) => target.join(' '))
+              .slice(0, 4)
+              .join(', ')}`,
+          );
+        }
+      };
+      for (const path of screens) {
+        await page.goto(`${url}${path}`);
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        await page.locator('.loading').first().waitFor({ state: 'detached' });
+        await check(path);
       }
-    };
-    for (const path of screens) {
-      await page.goto(`${url}${path}`);
-      await page.getByRole('heading', { level: 1 }).waitFor();
-      await page.locator('.loading').first().waitFor({ state: 'detached' });
-      await check(path);
-    }
-    await page.goto(`${url}/tasks/limited-1`);
-    await button('Cancel…').click();
-    await check('the dialog of a command');
-    await page.keyboard.press('Escape');
-    await button('Log out').click();
-    await page.getByLabel('Access token').waitFor();
-    await check('login');
-    await logIn(page, url, world.token);
-    expect(found).toEqual([]);
-  });
+      await page.goto(`${url}/tasks/limited-1`);
+      await button('Cancel…').click();
+      await check('the dialog of a command');
+      await page.keyboard.press('Escape');
+      await button('Log out').click();
+      await page.getByLabel('Access token').waitFor();
+      await check('login');
+      await logIn(page, url, world.token);
+      expect(found).toEqual([]);
+    },
+    axeTimeoutMs,
+  );
 });

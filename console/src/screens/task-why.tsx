@@ -3,6 +3,7 @@ import { get } from '../api/http.ts';
 import type { TaskExplanation } from '../api/types.ts';
 import { useLive } from '../live.ts';
 import { showDuration } from '../model/durations.ts';
+import { CopyText } from '../parts/copy-text.tsx';
 import { Loaded, Panel } from '../parts/screen.tsx';
 import { Ago } from '../parts/time.tsx';
 
@@ -24,6 +25,12 @@ export function WhyPanel({ taskId, seq }: { readonly taskId: string; readonly se
             <dl class="facts in-line">
               <dt>Held by</dt>
               <dd>{why.holds.length === 0 ? 'nothing' : why.holds.map(holdText).join('; ')}</dd>
+              {why.source !== 'owner' && (
+                <>
+                  <dt>By the word of</dt>
+                  <dd>the {why.source}: its owner does not answer</dd>
+                </>
+              )}
               <dt>Can be moved by</dt>
               <dd>{why.movers.join(', ')}</dd>
               <dt>Moves by itself</dt>
@@ -41,6 +48,19 @@ export function WhyPanel({ taskId, seq }: { readonly taskId: string; readonly se
                 </>
               )}
             </dl>
+            {why.moves.length > 0 && (
+              <details class="alternative">
+                <summary>On the command line</summary>
+                <ul class="moves">
+                  {why.moves.map(({ cli, effect }) => (
+                    <li key={cli}>
+                      <CopyText text={cli} label={`the command line after which ${effect}`} />
+                      <span class="quiet">{effect}</span>
+                    </li>
+                  ))}
+                </ul>
+              </details>
+            )}
           </>
         )}
       </Loaded>
