@@ -3,6 +3,12 @@ import { createClient, type Client, type SubmitOptions, type Submitted } from '.
 import { resolveConfig, type EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
 import { parseNodeId, type Sequence, type TaskId } from './core/ids.ts';
+import {
+  planPipelineTests,
+  type PipelineTestCase,
+  type PipelineTestDriversChoice,
+  type PipelineTestOptions,
+} from './model-testing/test-pipeline.ts';
 import type { OutputsOf, SubmittedInputOf } from './pipeline/define-pipeline.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
 import { PipelineRegistry } from './pipeline/registry.ts';
@@ -19,6 +25,14 @@ import { MemoryBus } from './transport/memory-bus.ts';
 import { serveShard } from './transport/shard-service.ts';
 import { metricCatalog } from './ports/metric-catalog.ts';
 
+export type { PipelineFault } from './model-testing/path-run.ts';
+export { PipelineTestError } from './model-testing/pipeline-test-error.ts';
+export type {
+  PipelineTestCase,
+  PipelineTestDrivers,
+  PipelineTestDriversChoice,
+  PipelineTestOptions,
+} from './model-testing/test-pipeline.ts';
 export { MemoryLogger, type LoggedLine } from './platform/memory-logger.ts';
 export { MemoryMetrics } from './platform/memory-metrics.ts';
 export { SeededRandom } from './platform/seeded-random.ts';
@@ -235,4 +249,24 @@ export class TestEngine {
   get(taskId: TaskId): ReturnType<Client['get']> {
     return this.run(this.client.get(taskId));
   }
+}
+
+/**
+ * Test cases of a pipeline, made from its machine: its paths, each under crashes before and after a commit, repeated events, late timers and
+ * owners that do not know that they are none any more. Drivers that are not idempotent, break their schema, ignore their abort signal or
+ * have a lookup that cannot be relied on are found.
+ *
+ * ```ts
+ * for (const { name, run } of testPipeline(card)) it(name, run);
+ * ```
+ *
+ * @param drivers - simulated ones when left out; `own` for the definition's; or some of the test's
+ * @throws EngineError `INVALID_ARGUMENT` when no sample of an input or output can be made, or an option is out of range
+ */
+export function testPipeline(
+  definition: PipelineDefinition,
+  drivers?: PipelineTestDriversChoice,
+  options?: PipelineTestOptions,
+): readonly PipelineTestCase[] {
+  return planPipelineTests((world) => TestEngine.create(world), definition, drivers, options);
 }

@@ -105,14 +105,14 @@ export class CrashWorld {
 
   /** Runs virtual time until the promise settles; whoever dies on the way is started again. @throws what it rejects with */
   async survive(promise: Promise<unknown>): Promise<void> {
-    let isSettled = false;
+    const run = { isSettled: false };
     const watched = promise.finally(() => {
-      isSettled = true;
+      run.isSettled = true;
     });
     watched.catch(() => {}); // Awaited below.
-    const mustAct = (): boolean => isSettled || this.failures.length > 0 || this.#toReplace.length > 0;
-    while (!isSettled && this.failures.length === 0) {
-      await this.test.clock.runUntil(mustAct, { maxVirtualMs: patienceMs });
+    const isOver = (): boolean => run.isSettled || this.failures.length > 0;
+    while (!isOver()) {
+      await this.test.clock.runUntil(() => isOver() || this.#toReplace.length > 0, { maxVirtualMs: patienceMs });
       for (const process of this.#toReplace) this.launch(process.nodeId, process);
     }
     if (this.failures.length === 0) await watched;
