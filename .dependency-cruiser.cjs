@@ -26,6 +26,8 @@ const layers = {
   inspector: ['projections', ...pipeline],
   // The client's messages are those of the transport's codec, its views those of the projections and of the cluster's pure rules.
   client: ['transport', 'projections', 'cluster', ...pipeline],
+  // Tests that are made from a pipeline's machine; the world that they run in comes from the composition root.
+  'model-testing': ['client', ...supervisor],
   admin: ['client', 'projections', 'inspector', ...supervisor, '@node.ts', '@client.ts'],
   // Tools for agents: the admin API's schemas over the client, with secrets replaced by the platform's rule.
   mcp: ['admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@client.ts'],
