@@ -1,0 +1,103 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { ScheduledWorld, type AppendFault, type SentCommand, type Situations } from './scheduled-world.ts';
+
+const runs = Number(process.env['MODEL_RUNS'] ?? 250);
+
+/** As much as a command must know to be worth sending. */
+interface Expectation {
+  isUp: boolean;
+}
+
+type Command = fc.AsyncCommand<Expectation, ScheduledWorld>;
+
+/** A command that is always worth a try, or only while a process runs, or while none does. */
+function command(
+  text: string,
+  run: (world: ScheduledWorld) => Promise<void> | void,
+  when: (expectation: Readonly<Expectation>) => boolean = ({ isUp }) => isUp,
+): Command {
+  return {
+    check: when,
+    run: async (expectation, world) => {
+      await run(world);
+      expectation.isUp = world.isUp;
+    },
+    toString: () => text,
+  };
+}
+
+const id = fc.constantFrom('p', 'q');
+const pick = fc.nat({ max: 100 });
+const controls = fc.constantFrom<Exclude<SentCommand['name'], 'submit'>>('pause', 'resume', 'cancel', 'redrive');
+
+const commands = fc.commands(
+  [
+    id.map((task) => command(`submit ${task}`, (world) => world.submit(task))),
+    fc.tuple(controls, id).map(([name, task]) => command(`${name} ${task}`, (world) => world.control(name, task))),
+    pick.map((at) => command(`duplicate ${at}`, (world) => world.duplicate(at))),
+    pick.map((at) => command(`finish ${at}`, (world) => world.endDriver(at, 'finish'))),
+    fc
+      .tuple(pick, fc.constantFrom('retryable' as const, 'fatal' as const))
+      .map(([at, end]) => command(`fail ${at} ${end}`, (world) => world.endDriver(at, end))),
+    fc
+      .constantFrom<AppendFault>('lostAck', 'lostRequest', 'late', 'busy')
+      .map((fault) => command(fault, (world) => world.fault(fault))),
+    fc.constantFrom(1, 30, 600).map((ms) =>
+      command(
+        `tick ${ms}`,
+        (world) => world.tick(ms),
+        () => true,
+      ),
+    ),
+    fc.constant(command('crash', (world) => world.crash())),
+    fc.constant(
+      command(
+        'restore',
+        (world) => world.restore(),
+        ({ isUp }) => !isUp,
+      ),
+    ),
+  ],
+  { maxCommands: 60, size: 'max' },
+);
+
+describe('one shard whose stores answer in any order', () => {
+  it('R-CORE-1 R-IDEM-1 R-IDEM-3 R-CORE-3: keeps its promises through lost answers, late appends, duplicates and crashes', async () => {
+    const situations: Situations = {
+      lostAcks: 0,
+      lateAppends: 0,
+      busyAppends: 0,
+      crashes: 0,
+      repeated: 0,
+      existing: 0,
+      refused: 0,
+      uncertain: 0,
+      unknownResolved: 0,
+      interrupted: 0,
+      retried: 0,
+      deadLettered: 0,
+    };
+    await fc.assert(
+      fc.asyncProperty(fc.scheduler(), commands, async (scheduler, sequence) => {
+        const world = new ScheduledWorld(scheduler, situations);
+        await fc.scheduledModelRun(
+          scheduler,
+          () => {
+            world.restore();
+            return { model: { isUp: true }, real: world };
+          },
+          sequence,
+        );
+        await world.settle();
+        expect(await world.violations()).toEqual([]);
+        await world.stop();
+      }),
+      { numRuns: runs },
+    );
+    process.stdout.write(`${runs} runs: ${JSON.stringify(situations)}\n`);
+    const missed = Object.entries(situations).filter(([, count]) => count === 0);
+    expect(missed, 'situations that no run was in').toEqual([]);
+  }, 600_000);
+});
