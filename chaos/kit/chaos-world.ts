@@ -6,6 +6,7 @@ import type { EngineConfig } from '../../src/core/config.ts';
 import { SeededRandom } from '../../src/platform/seeded-random.ts';
 import { UndoStack } from '../../src/platform/undo-stack.ts';
 import { startNats, type NatsFixture } from '../../test/support/nats-server.ts';
+import { CallLog } from './call-log.ts';
 import { ClusterView } from './cluster-view.ts';
 import { EventLog } from './event-log.ts';
 import { LedgerChild } from './ledger-child.ts';
@@ -48,6 +49,8 @@ export class ChaosWorld {
   readonly fleet: NodeFleet;
   readonly shardCount: number;
   readonly namespace = namespace;
+  /** Commands of the scenario's own; those of the load are with the load. */
+  readonly calls = new CallLog('scenario');
   /** With what each node runs. */
   readonly settings: Omit<NodeSettings, 'nodeId'>;
   /** Where logs and evidence of this run are. */
@@ -186,9 +189,15 @@ export class ChaosWorld {
     log.tell('ended', 'clients', `${load.accepted.length} accepted, ${load.ended} ended, ${load.open.length} open`);
     const refusedAppends = await this.fleet.total('appends_fenced_total');
     const [entries, ledger] = await Promise.all([this.view.readJournal(), this.ledger.facts()]);
-    const facts = { namespace, load, entries, ledger, faults: log.faults, refusedAppends };
+    const calls = [...(await this.load.calls()), ...this.calls.calls];
+    const { shardCount } = this;
+    const facts = { namespace, shardCount, load, calls, entries, ledger, faults: log.faults, refusedAppends };
     const verdict = judge(facts, rules);
-    log.tell('judged', 'all', `${entries.length} journal messages, ${verdict.violations.length} violations`);
+    log.tell(
+      'judged',
+      'all',
+      `${entries.length} journal messages, ${verdict.invariants} invariants, ${verdict.violations.length} violations`,
+    );
     return { verdict, facts };
   }
 

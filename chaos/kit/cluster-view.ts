@@ -1,3 +1,4 @@
+import { readWholeJournal } from '../../src/checking/whole-journal.ts';
 import { silentLogger } from '../../src/client/silent-logger.ts';
 import { loadBounds } from '../../src/cluster/load-bounds.ts';
 import type { NodeId, ShardId } from '../../src/core/ids.ts';
@@ -12,7 +13,6 @@ import { StreamApi } from '../../src/store/stream-api.ts';
 import { localErrorCodes } from '../../src/transport/ack-inbox.ts';
 import { NatsBus } from '../../src/transport/nats-bus.ts';
 import { connectNats, type NatsLink } from '../../src/transport/nats-connection.ts';
-import { readWholeJournal } from '../../test/support/journal-checker.ts';
 import { pause } from './wait.ts';
 
 const probeTimeoutMs = 400;

@@ -1,5 +1,4 @@
-import type { InterruptPhase } from '../../test/support/ledger.ts';
-import type { LedgerFacts } from '../../test/support/effects-checker.ts';
+import type { InterruptPhase, LedgerFacts } from '../../test/support/ledger.ts';
 import { Child } from './child.ts';
 import type { LedgerEvent, LedgerOrder, LedgerRecord } from './ledger-process.ts';
 

@@ -1,3 +1,4 @@
+import type { CallEvent } from '../../src/checking/history-events.ts';
 import { Child } from './child.ts';
 import type { LoadFigures } from './load-figures.ts';
 import type { LoadOrder, LoadSettings } from './load-process.ts';
@@ -35,6 +36,11 @@ export class LoadChild {
   /** What it has seen so far. */
   counts(): Promise<LoadFigures> {
     return this.#child.ask({ type: 'counts' } satisfies LoadOrder);
+  }
+
+  /** Every command that it sent. */
+  calls(): Promise<readonly CallEvent[]> {
+    return this.#child.ask({ type: 'calls' } satisfies LoadOrder, answerSlackMs);
   }
 
   /** Submits so many at once; resolves when they are on their way. */

@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectClient, EngineError, TaskFailedError, type Client } from '../../src/client.ts';
+import { contentHash } from '../../src/core/hash.ts';
+import { parseJsonValue } from '../../src/core/json.ts';
+import { CallLog } from './call-log.ts';
 import { LoadCounts, type LoadFigures } from './load-figures.ts';
 import { chaosInput, chaosPipeline, chargeStage } from './chaos-pipeline.ts';
 import { machineMs } from './monotonic.ts';
@@ -25,6 +28,8 @@ export interface LoadSettings {
 /** What the load's process is asked. */
 export type LoadOrder =
   | { readonly type: 'counts' }
+  /** Every command that it sent. */
+  | { readonly type: 'calls' }
   /** Submits so many at once, beside the steady ones. */
   | { readonly type: 'burst'; readonly count: number }
   /** Submits no more and waits so long until all that was accepted has ended. */
@@ -43,12 +48,15 @@ const client: Client = await connectClient({
   connectTimeoutMs: 60_000,
 });
 const counts = new LoadCounts();
+const log = new CallLog('load');
 const state: { phase: 'running' | 'ending' | 'over'; lastNumber: number } = { phase: 'running', lastNumber: 0 };
 
 serveOrders(async (order: LoadOrder) => {
   switch (order.type) {
     case 'counts':
       return counts.figures();
+    case 'calls':
+      return log.calls;
     case 'burst':
       for (let sent = 0; sent < order.count; sent += 1) void runTask();
       return null;
@@ -104,10 +112,19 @@ async function submit(taskId: string, number: number): Promise<boolean> {
   while (state.phase !== 'over') {
     const sentMs = performance.now();
     try {
-      await client.submit(chaosPipeline, chaosInput(settings, number), {
-        taskId,
-        deadlineMs: settings.deadlineMs,
-      });
+      const input = chaosInput(settings, number);
+      const { deadlineMs } = settings;
+      await log.note(
+        {
+          kind: 'submit',
+          task: taskId,
+          pipeline: chaosPipeline.name,
+          argumentsHash: contentHash(parseJsonValue(input, 'input')),
+          deadlineMs,
+        },
+        () => client.submit(chaosPipeline, input, { taskId, deadlineMs }),
+        ({ kind }) => ({ kind }),
+      );
       return true;
     } catch (error) {
       counts.failedCall(codeOf(error), performance.now() - sentMs, settings.deadlineMs);
@@ -150,10 +167,15 @@ async function operate(): Promise<void> {
         const answer = await fetch(`${settings.ledgerUrl}/lookup`, { method: 'POST', body });
         const known = (await answer.json()) as
           { readonly kind: 'done'; readonly output: { readonly receipt: string } } | { readonly kind: 'notDone' };
-        await client.resolve(
-          taskId,
-          known.kind === 'done' ? { kind: 'completed', output: known.output } : { kind: 'notDone' },
-          { by: 'operator', deadlineMs: 5_000 },
+        const resolution =
+          known.kind === 'done'
+            ? ({ kind: 'completed', output: known.output } as const)
+            : ({ kind: 'notDone' } as const);
+        const deadlineMs = 5_000;
+        await log.note(
+          { kind: 'resolve', task: taskId, deadlineMs },
+          () => client.resolve(taskId, resolution, { by: 'operator', deadlineMs }),
+          ({ repeated }) => ({ kind: 'done', repeated }),
         );
         counts.resolved += 1;
       }

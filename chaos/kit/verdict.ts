@@ -1,24 +1,32 @@
 import { positionOf } from '../../src/actors/task-state.ts';
-import type { TaskId } from '../../src/core/ids.ts';
+import { checkHistory, formatViolation } from '../../src/checking/check-history.ts';
+import type { CallEvent } from '../../src/checking/history-events.ts';
+import type { InvariantId } from '../../src/checking/invariant.ts';
+import type { Story } from '../../src/checking/story.ts';
 import { finishedStatuses } from '../../src/core/task-view.ts';
 import type { JournalEntry } from '../../src/ports/journal.ts';
-import { checkEffects, type LedgerFacts } from '../../test/support/effects-checker.ts';
-import { checkJournal, type JournalReport } from '../../test/support/journal-checker.ts';
+import type { LedgerFacts } from '../../test/support/ledger.ts';
 import type { Fault } from './event-log.ts';
 import type { LoadFigures } from './load-figures.ts';
 import { percentile } from './percentiles.ts';
 import { pipelines } from './pipelines.ts';
-import { poisonPipeline } from './poison-pipeline.ts';
+import { runHistory } from './run-history.ts';
 import type { ScenarioResult } from './scenario.ts';
 import { takeoverTimes } from './takeovers.ts';
 
 /** Broken rules that are told in full. */
 const toldViolations = 20;
 
+/** What every run is there to prove: that it could not be judged is a red run too. */
+const needs: readonly InvariantId[] = ['I1', 'I2', 'I3', 'I6', 'I8', 'I9', 'I11', 'I12', 'I13', 'I15', 'I16', 'I40'];
+
 /** What a scenario read back when all was healed. */
 export interface Facts {
   readonly namespace: string;
+  readonly shardCount: number;
   readonly load: LoadFigures;
+  /** Every command of every caller. */
+  readonly calls: readonly CallEvent[];
   readonly entries: readonly JournalEntry[];
   readonly ledger: LedgerFacts;
   readonly faults: readonly Fault[];
@@ -56,7 +64,9 @@ export interface Verdict {
   readonly endMsP50: number | null;
   readonly endMsP99: number | null;
   readonly endMsMax: number | null;
-  /** Each broken rule in one line, the first of them. */
+  /** Invariants that were judged. */
+  readonly invariants: number;
+  /** Each broken rule in one line, with the invariant's number where it is one; the first of them. */
   readonly violations: readonly string[];
   readonly ok: boolean;
 }
@@ -67,22 +77,21 @@ export interface Verdict {
  * @param rules - `mayFail`: tasks may end without completing, as where a driver has broken what its process runs on
  */
 export function judge(facts: Facts, { mayFail = false }: { readonly mayFail?: boolean } = {}): Verdict {
-  const { load, ledger, namespace, faults } = facts;
-  const report = checkJournal(facts.entries, pipelines);
+  const { load, ledger, faults } = facts;
+  const history = runHistory({ ...facts, isHealed: !mayFail });
+  const report = checkHistory(history, { definitions: pipelines, needs });
+  const { story } = report;
   const ids = load.accepted.map(([taskId]) => taskId);
-  const states = new Map(ids.map((id) => [id, stateOf(report, id)]));
+  const states = new Map(ids.map((id) => [id, stateOf(story, id)]));
   const open = new Set([...load.open, ...ids.filter((id) => !isEnded(states.get(id)))]);
   const failed = ids.filter((id) => isEnded(states.get(id)) && states.get(id) !== 'completed');
   const takeovers = takeoverTimes(facts.entries, faults);
   const violations = [
-    ...report.violations,
-    ...checkEffects(ledger, { ...report, tasks: tasksWithEffects(report) }, namespace),
+    ...report.violations.map(formatViolation),
     ...[...open].map((id) => `task ${id} was accepted and is lost: ${states.get(id) ?? 'not in the journal'}`),
     ...(mayFail
       ? []
-      : failed.map(
-          (id) => `task ${id} ended as ${states.get(id)}: ${report.tasks.get(id as TaskId)?.failure?.message ?? ''}`,
-        )),
+      : failed.map((id) => `task ${id} ended as ${states.get(id)}: ${story.taskOf(id)?.failure?.message ?? ''}`)),
     ...(mayFail ? [] : load.failed),
     ...(load.lateErrors === 0 ? [] : [`${load.lateErrors} calls failed later than their deadline`]),
   ];
@@ -91,15 +100,15 @@ export function judge(facts: Facts, { mayFail = false }: { readonly mayFail?: bo
     tasks: ids.length,
     completed: ids.filter((id) => states.get(id) === 'completed').length,
     lost: open.size,
-    repeated: report.violations.filter((line) => line.includes(' completes ')).length,
+    repeated: report.violations.filter(({ id }) => id === 'I8').length,
     duplicateEffects: ledger.duplicates.length,
     faults: faults.length,
     takeoverMsP50: percentile(takeovers, 0.5),
     takeoverMsMax: percentile(takeovers, 1),
     takeovers: takeovers.length,
     refusedAppends: facts.refusedAppends,
-    records: report.records.length,
-    epochs: report.claims.length,
+    records: story.steps.length,
+    epochs: story.claims.length,
     parkedAndResolved: load.resolved,
     callerErrors,
     lateErrors,
@@ -109,6 +118,7 @@ export function judge(facts: Facts, { mayFail = false }: { readonly mayFail?: bo
     endMsP50,
     endMsP99,
     endMsMax,
+    invariants: report.checked.length,
     violations: violations.slice(0, toldViolations),
     ok: violations.length === 0 && ids.length > 0,
   };
@@ -139,13 +149,8 @@ export function joinParts(parts: Readonly<Record<string, ScenarioResult>>): Scen
   };
 }
 
-/** Poison changes nothing in the ledger. */
-function tasksWithEffects({ tasks }: JournalReport): JournalReport['tasks'] {
-  return new Map([...tasks].filter(([, { pipeline }]) => pipeline !== poisonPipeline.name));
-}
-
-function stateOf(report: JournalReport, taskId: string): string | undefined {
-  return report.tasks.get(taskId as TaskId)?.machine.value;
+function stateOf(story: Story, taskId: string): string | undefined {
+  return story.taskOf(taskId)?.machine.value;
 }
 
 function isEnded(state: string | undefined): boolean {

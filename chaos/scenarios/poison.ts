@@ -116,7 +116,7 @@ async function poisonTasks(world: ChaosWorld, options: ScenarioOptions, signal: 
     const taskId = `poison-${round}-${kind}`;
     given.set(taskId, kind);
     world.log.fault('poison', kind, `round ${round}`);
-    await submitted(client, kind, taskId);
+    await submitted(world, client, kind, taskId);
     if (perPoison === innocentsPerPoison.short) await endsOf(client, [taskId], patienceMs);
   }
   const views = await endsOf(client, [...given.keys()], patienceMs);
@@ -156,7 +156,7 @@ async function corruptProcesses(
     const taskId = `corrupt-${round}-${kind}`;
     const deathsBefore = running.deaths;
     world.log.fault('corrupt', kind, `round ${round}`);
-    await submitted(client, kind, taskId);
+    await submitted(world, client, kind, taskId);
     await pause(corruptedMs);
     const died = JSON.stringify(running.deaths) === JSON.stringify(deathsBefore) ? 'no process' : 'its process';
     // Nobody can tell from outside which process it was.
@@ -185,11 +185,21 @@ async function begin(world: ChaosWorld): Promise<{ readonly running: SupervisorC
 }
 
 /** Submits until it is accepted. */
-async function submitted(client: Client, kind: PoisonKind | CorruptionKind, taskId: string): Promise<void> {
+async function submitted(
+  { calls }: ChaosWorld,
+  client: Client,
+  kind: PoisonKind | CorruptionKind,
+  taskId: string,
+): Promise<void> {
+  const deadlineMs = 10_000;
   let failure: unknown;
   const isAccepted = async (): Promise<boolean> => {
     try {
-      await client.submit(poisonPipeline, { kind }, { taskId, deadlineMs: 10_000 });
+      await calls.note(
+        { kind: 'submit', task: taskId, pipeline: poisonPipeline.name, deadlineMs },
+        () => client.submit(poisonPipeline, { kind }, { taskId, deadlineMs }),
+        (answer) => ({ kind: answer.kind }),
+      );
       return true;
     } catch (error) {
       failure = error;

@@ -1,4 +1,5 @@
 import type { PipelineDefinition } from '../pipeline/definition.ts';
+import type { HistoryEvent } from './history-events.ts';
 import type { History } from './history.ts';
 import type { HistoryNeed, Invariant, InvariantId, Violation } from './invariant.ts';
 import { invariants } from './registry.ts';
@@ -27,8 +28,8 @@ export interface CheckReport {
 /**
  * Judges a history by every invariant that it has the parts for, and says which ones it lacks the parts for. Pure.
  *
- * @param options - `definitions`: the pipelines that ran; `needs`: invariants that this run is there to prove: if one of them
- *   cannot be judged wholly, that is a violation of it
+ * @param options - `definitions`: the pipelines that ran; `needs`: invariants that this run is there to prove: if no side of one
+ *   of them can be judged, that is a violation of it
  */
 export function checkHistory(
   history: History,
@@ -45,9 +46,6 @@ export function checkHistory(
     const missing = invariant.needs.filter((need) => !has(history, need));
     if (missing.length > 0) {
       unchecked.push({ id, title, missing });
-      if (needs.includes(id)) {
-        violations.push({ id, says: `it could not be judged that ${title}: the history has no ${missing.join(', ')}` });
-      }
       continue;
     }
     checked.add(id);
@@ -57,6 +55,11 @@ export function checkHistory(
       if (told <= maximumToldViolations) violations.push({ id, ...breach });
       else untold += 1;
     }
+  }
+  for (const id of needs) {
+    const missing = new Set(unchecked.filter((row) => row.id === id).flatMap((row) => row.missing));
+    if (checked.has(id)) continue;
+    violations.push({ id, says: `it could not be judged: the history has no ${[...missing].join(', ')}` });
   }
   return { violations, untold, checked: [...checked], unchecked, story };
 }
@@ -68,9 +71,12 @@ function has({ parts, isHealed, bounds }: History, need: HistoryNeed): boolean {
 
 /** A violation as one line, with the messages and times that show it. */
 export function formatViolation({ id, says, sequences = [], events = [] }: Violation): string {
-  const shown = [
-    ...sequences.map((sequence) => `message ${sequence}`),
-    ...events.map((event) => ('at' in event ? `${event.type} at ${event.at}` : event.type)),
-  ];
+  const shown = [...sequences.map((sequence) => `message ${sequence}`), ...events.map((event) => showEvent(event))];
   return `${id}: ${says}${shown.length === 0 ? '' : ` (${shown.join(', ')})`}`;
+}
+
+function showEvent(event: HistoryEvent): string {
+  if (event.type === 'call') return `${event.call} at ${event.invokedAt}`;
+  if (event.type === 'append') return `append at ${event.sentAt}`;
+  return 'at' in event ? `${event.type} at ${event.at}` : event.type;
 }

@@ -244,12 +244,19 @@ export interface SubscribeEvent {
   readonly at: Millis;
 }
 
-/** A subscriber was sent an event, or was told that it missed those up to a place. */
-export interface DeliveryEvent {
-  readonly type: 'delivered' | 'gap';
+/** A subscriber was sent an event. */
+export interface DeliveredEvent {
+  readonly type: 'delivered';
   readonly connection: string;
   readonly place: FeedPlace;
-  readonly task?: string;
+  readonly at: Millis;
+}
+
+/** A subscriber was told that it missed the events up to a place. */
+export interface GapEvent {
+  readonly type: 'gap';
+  readonly connection: string;
+  readonly place: FeedPlace;
   readonly at: Millis;
 }
 
@@ -288,7 +295,8 @@ export type HistoryEvent =
   | CheckpointEvent
   | DeadLetterEvent
   | SubscribeEvent
-  | DeliveryEvent
+  | DeliveredEvent
+  | GapEvent
   | MetricsEvent
   | LogEvent;
 

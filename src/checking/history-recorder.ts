@@ -22,7 +22,7 @@ export interface HistoryRecorderOptions {
   readonly maximumEvents?: number;
 }
 
-/** Puts a run's {@link History} together. Append-only: it keeps what it is given, in that order, and asks nothing. */
+/** Puts a run's {@link History} together. It keeps what it is given, in that order, and asks nothing. */
 export class HistoryRecorder {
   readonly #options: HistoryRecorderOptions;
   readonly #events: HistoryEvent[] = [];
@@ -40,6 +40,14 @@ export class HistoryRecorder {
   record(event: HistoryEvent): void {
     if (this.#events.length < (this.#options.maximumEvents ?? defaultMaximumEvents)) this.#events.push(event);
     else this.#dropped += 1;
+  }
+
+  /** Records what has begun and may never end; `fill` puts what it came to in its place. */
+  open(begun: HistoryEvent): { fill(ended: HistoryEvent): void } {
+    const index = this.#events.length;
+    this.record(begun);
+    const isKept = this.#events.length > index;
+    return { fill: (ended) => (isKept ? void (this.#events[index] = ended) : undefined) };
   }
 
   /**
@@ -63,7 +71,11 @@ export class HistoryRecorder {
       namespace,
       shardCount,
       bounds: bounds ?? {},
-      parts: ['journal', ...(this.#dropped > 0 ? [] : parts), ...(replicas === undefined ? [] : (['replicas'] as const))],
+      parts: [
+        'journal',
+        ...(this.#dropped > 0 ? [] : parts),
+        ...(replicas === undefined ? [] : (['replicas'] as const)),
+      ],
       isHealed,
       endedAt,
       entries,

@@ -10,7 +10,7 @@ import type { HistoryEvent } from './history-events.ts';
  * of the record must not pass for a broken promise, nor for a kept one.
  *
  * - `journal`: every message from the stream's first on, none trimmed
- * - `calls`: every call of every client, those without an answer too
+ * - `calls`: every command of every client, those without an answer too, and what questions were answered
  * - `effects`: all that was done to the world outside, and what it refused
  * - `drivers`: every start and end of a driver
  * - `ownership`: every opening and closing of a shard by a node
@@ -61,7 +61,7 @@ export interface ReplicaContent {
 
 /** Times that a run promises to keep. What is left out is not checked: a run under faults promises no punctuality. */
 export interface HistoryBounds {
-  /** How much before its due time a timer may fire, by what clocks may differ. 0 when left out. */
+  /** How much before its due time a timer may fire, by what clocks may differ; 50 when left out. */
   readonly timerEarlyMs?: number;
   /** How long after max(due, opening of the shard) a due retry may wait. */
   readonly timerLateMs?: number;

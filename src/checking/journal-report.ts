@@ -18,19 +18,20 @@ export interface JournalReport {
   readonly claims: readonly Claim[];
 }
 
-/**
- * Judges a journal that was never trimmed by itself: every invariant that needs nothing else. Pure.
- *
- * @param options - `timerEarlyMs`: how much the clock of who wrote it may be ahead of the store's
- */
+/** Judges a journal that was never trimmed by itself: every invariant that needs nothing else. Pure. */
 export function checkJournal(
   entries: readonly JournalEntry[],
   definitions: readonly PipelineDefinition[],
-  { timerEarlyMs = 0 }: { readonly timerEarlyMs?: number } = {},
 ): JournalReport {
-  const recorder = new HistoryRecorder({ namespace: '', shardCount: 0, parts: [], bounds: { timerEarlyMs } });
+  const recorder = new HistoryRecorder({ namespace: '', shardCount: 0, parts: [] });
   const history = recorder.finish({ entries, endedAt: entries.at(-1)?.storedAt ?? 0, isHealed: false });
   const { violations, story } = checkHistory(history, { definitions });
   const { tasks, steps, starts, claims } = story;
-  return { violations: violations.map(formatViolation), tasks, records: steps.map(({ record }) => record), starts, claims };
+  return {
+    violations: violations.map(formatViolation),
+    tasks,
+    records: steps.map(({ record }) => record),
+    starts,
+    claims,
+  };
 }

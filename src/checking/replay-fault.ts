@@ -87,7 +87,8 @@ function brokenRule(state: TaskState, record: TaskRecord, definition: PipelineDe
   if (event.type === 'stage.failed' && event.decision.kind === 'retry' && event.stage === stage) {
     const { maxAttempts } = definition.stage(event.stage).retry;
     const used = attemptsUsed(control);
-    if (used >= maxAttempts) return fault('overLimit', `is retried after ${used} of ${maxAttempts} attempts of ${stage}`);
+    if (used >= maxAttempts)
+      return fault('overLimit', `is retried after ${used} of ${maxAttempts} attempts of ${stage}`);
   }
   if (seq !== state.seq + 1) return fault('gap', `has record ${seq} after ${state.seq}`);
   return null;

@@ -33,10 +33,15 @@ export interface StageStart extends JournalPlace {
   readonly task: TaskId;
   readonly stage: StageName;
   readonly attempt: number;
+  /** When its owner decided it, by the owner's clock. */
+  readonly decidedAt: Millis;
 }
 
 /** A recorded result of a stage. */
-export interface Completion extends StageStart {
+export interface Completion extends JournalPlace {
+  readonly task: TaskId;
+  readonly stage: StageName;
+  readonly attempt: number;
   readonly output: Payload;
   readonly by: 'driver' | 'lookup' | 'operator';
 }
@@ -105,7 +110,11 @@ export class Story {
   }
 
   /** The recorded start of an attempt. */
-  startOf(attempt: { readonly task: string; readonly stage: string; readonly attempt: number }): StageStart | undefined {
+  startOf(attempt: {
+    readonly task: string;
+    readonly stage: string;
+    readonly attempt: number;
+  }): StageStart | undefined {
     return this.#startsByAttempt.get(attemptKey(attempt));
   }
 
@@ -208,7 +217,7 @@ export class Story {
     const { attempt } = next.machine.control;
     const was = state === null ? null : positionOf(state.machine.value);
     if (was?.status === 'running' && was.stage === stage && state?.machine.control.attempt === attempt) return;
-    const start = { ...place, task: next.taskId, stage, attempt };
+    const start: StageStart = { ...place, task: next.taskId, stage, attempt, decidedAt: next.updatedAt };
     this.starts.push(start);
     this.#startsByAttempt.set(attemptKey(start), start);
   }

@@ -8,7 +8,8 @@ import { definePipeline } from '../../src/pipeline/define-pipeline.ts';
 import { MemoryLogger } from '../../src/platform/memory-logger.ts';
 import { MemoryMetrics } from '../../src/platform/memory-metrics.ts';
 import { ensureJournalStream } from '../../src/store/journal-stream.ts';
-import { checkJournal, readWholeJournal } from '../support/journal-checker.ts';
+import { checkJournal } from '../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../src/checking/whole-journal.ts';
 import { startNats } from '../support/nats-server.ts';
 import { eventually, NatsWorld } from '../support/nats-world.ts';
 

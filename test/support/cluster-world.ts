@@ -1,28 +1,91 @@
+import { checkHistory, formatViolation } from '../../src/checking/check-history.ts';
+import type { CallEvent, DriverOutcome, FaultEvent, ProcessName } from '../../src/checking/history-events.ts';
+import { HistoryRecorder } from '../../src/checking/history-recorder.ts';
+import type { History } from '../../src/checking/history.ts';
+import type { InvariantId } from '../../src/checking/invariant.ts';
+import { checkJournal, type JournalReport } from '../../src/checking/journal-report.ts';
+import { recordAppends } from '../../src/checking/recording-journal.ts';
+import { recordSnapshots } from '../../src/checking/recording-snapshots.ts';
+import { readWholeJournal } from '../../src/checking/whole-journal.ts';
 import { createClient, type Client } from '../../src/client.ts';
 import type { EngineConfig } from '../../src/core/config.ts';
+import { EngineError } from '../../src/core/errors.ts';
+import { contentHash } from '../../src/core/hash.ts';
 import type { ShardId } from '../../src/core/ids.ts';
+import type { JsonValue } from '../../src/core/json.ts';
 import { encodeNodeMessage } from '../../src/core/node-messages.ts';
 import { clusterSubject } from '../../src/core/subjects.ts';
 import { FatalError, type StageContext } from '../../src/index.ts';
 import type { PipelineDefinition } from '../../src/pipeline/definition.ts';
-import type { Bus, RequestOutcome } from '../../src/ports/bus.ts';
+import { PipelineRegistry } from '../../src/pipeline/registry.ts';
+import type { Bus, BusService, RequestOutcome } from '../../src/ports/bus.ts';
 import type { TimerHandle } from '../../src/ports/clock.ts';
+import type { Journal } from '../../src/ports/journal.ts';
 import type { Engine, EngineDeps } from '../../src/supervisor/engine.ts';
-import { TestEngine } from '../../src/testing.ts';
+import { TestEngine, type TestEngineOptions } from '../../src/testing.ts';
 import { EffectLedger } from './effect-ledger.ts';
 import { FreezableClock } from './freezable-clock.ts';
-import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
-import { Gate, tapJournal, tapLeases, tapSnapshots, type PortTap } from './port-taps.ts';
+import { Gate, never, tapJournal, tapLeases, tapSnapshots, type PortTap } from './port-taps.ts';
 import { aPipeline, nodeOf } from './shard-kit.ts';
 
 /** How long each stage works. */
 export const stageMs = 20;
 /** Deadline of every call of the world's client: a user's patience. */
 const clientDeadlineMs = 10_000;
+/** How much later than its deadline an answer may come: the last try is let come to its end. */
+const deadlineSlackMs = 1_000;
+
+/** What every run of the world is there to prove. */
+const provenInvariants: readonly InvariantId[] = [
+  'I1',
+  'I2',
+  'I3',
+  'I4',
+  'I8',
+  'I9',
+  'I12',
+  'I13',
+  'I14',
+  'I15',
+  'I16',
+  'I17',
+  'I18',
+  'I26',
+  'I34',
+  'I35',
+  'I39',
+  'I40',
+  'A1',
+  'A2',
+  'A3',
+];
 
 interface DriverPorts {
   readonly world: ClusterWorld;
   readonly clock: FreezableClock;
+  readonly process: () => ProcessName;
+}
+
+/** A gate that tells of the time in which it is shut as a fault. */
+class NotedGate extends Gate {
+  readonly #begin: () => () => void;
+  #end: (() => void) | null = null;
+
+  constructor(begin: () => () => void) {
+    super();
+    this.#begin = begin;
+  }
+
+  override shut(): void {
+    this.#end ??= this.#begin();
+    super.shut();
+  }
+
+  override open(): void {
+    this.#end?.();
+    this.#end = null;
+    super.open();
+  }
 }
 
 /** One process of a node: over ports that stand still while it is frozen. */
@@ -35,6 +98,9 @@ export class ClusterNode {
   isBlind = false;
   readonly #clock: FreezableClock;
   readonly #world: ClusterWorld;
+  /** The epoch of each shard's last append by this process, and whether it was refused. */
+  readonly #epochs = new Map<number, { readonly epoch: number; readonly isRefused: boolean }>();
+  #thawed: (() => void) | null = null;
 
   constructor(
     world: ClusterWorld,
@@ -49,19 +115,26 @@ export class ClusterNode {
     const tap: PortTap = async (_call, make) => {
       await this.#clock.awake();
       await world.storeGate.pass();
+      // What a process had not sent when it was killed is never sent.
+      if (this.status === 'killed') return never();
       const result = await make();
       await world.storeGate.pass();
       await this.#clock.awake();
       return result;
     };
+    const now = (): number => test.clock.now();
+    const recorded = { recorder: world.recorder, node: nodeId, incarnation: () => this.incarnation, now };
+    const registry = new PipelineRegistry(pipelines ?? [world.pipeline]);
     const overrides: Partial<EngineDeps> = {
       config: { ...test.config, ...config },
       clock: this.#clock,
       bus: this.#tapBus(test.bus),
-      journal: tapJournal(test.journal, tap),
-      snapshots: tapSnapshots(test.snapshots, tap),
+      journal: this.#watchEpochs(recordAppends(tapJournal(test.journal, tap), recorded)),
+      snapshots: recordSnapshots(tapSnapshots(test.snapshots, tap), recorded, registry),
       leases: tapLeases(test.leases, tap),
-      ports: { world, clock: this.#clock } satisfies DriverPorts,
+      ports: { world, clock: this.#clock, process: () => this.process } satisfies DriverPorts,
+      onLife: ({ incarnation }) =>
+        world.recorder.record({ type: 'process.started', node: nodeId, incarnation, at: now() }),
       onFailed: (error) => this.failures.push(error.code),
     };
     this.engine = test.createEngine(nodeId, pipelines, overrides);
@@ -75,24 +148,41 @@ export class ClusterNode {
     return this.engine.status.incarnation;
   }
 
+  get process(): ProcessName {
+    return { node: this.nodeId, incarnation: this.incarnation };
+  }
+
   async kill(): Promise<void> {
     this.status = 'killed';
+    const at = this.#world.test.clock.now();
+    const { process } = this;
+    this.#world.beginFault('crash', this.nodeId)();
+    for (const { shard, epoch } of this.engine.status.owned) {
+      this.#world.recorder.record({ type: 'shard.closed', ...process, shard, epoch, how: 'crashed', at });
+    }
+    this.#world.recorder.record({ type: 'process.ended', ...process, how: 'killed', at });
     await this.engine.abandon();
   }
 
   freeze(): void {
     this.status = 'frozen';
+    this.#thawed = this.#world.beginFault('pause', this.nodeId);
     this.#clock.freeze();
   }
 
   thaw(): void {
     this.status = 'running';
+    this.#thawed?.();
     this.#clock.thaw();
   }
 
   async stop(graceMs = 10_000): Promise<void> {
+    const { recorder, test } = this.#world;
+    const { process } = this;
+    recorder.record({ type: 'process.draining', ...process, graceMs, at: test.clock.now() });
     await this.engine.stop({ graceMs });
     this.status = 'stopped';
+    recorder.record({ type: 'process.ended', ...process, how: 'drained', at: test.clock.now() });
   }
 
   /** What a process supervisor tells all nodes when this process has ended. */
@@ -111,8 +201,40 @@ export class ClusterNode {
         if (this.isBlind) return { kind: 'disconnected' };
         return this.#overBus(options.timeoutMs, () => inner.request(subject, body, options));
       },
-      serve: (subject, handler, options) =>
-        inner.serve(subject, (request) => this.#clock.whenAwake(() => handler(request)), options),
+      serve: async (subject, handler, options) => {
+        const service = await inner.serve(subject, (request) => this.#clock.whenAwake(() => handler(request)), options);
+        const shard = /\.shard\.(\d+)$/.exec(subject)?.[1];
+        return shard === undefined ? service : this.#noteServing(Number(shard), service);
+      },
+    };
+  }
+
+  /** A shard is served from its subscription to the end of that. */
+  #noteServing(shard: number, service: BusService): BusService {
+    const { recorder, test } = this.#world;
+    const epoch = this.#epochs.get(shard)?.epoch ?? 0;
+    const { process } = this;
+    recorder.record({ type: 'shard.opened', ...process, shard, epoch, at: test.clock.now() });
+    return {
+      stop: async () => {
+        if (this.status !== 'killed') {
+          const how = this.#epochs.get(shard)?.isRefused === true ? 'lost' : 'released';
+          recorder.record({ type: 'shard.closed', ...process, shard, epoch, how, at: test.clock.now() });
+        }
+        await service.stop();
+      },
+    };
+  }
+
+  #watchEpochs(inner: Journal): Journal {
+    return {
+      ...inner,
+      append: async (request) => {
+        const epoch = Number(request.messageId.split('.')[1]);
+        const outcome = await inner.append(request);
+        this.#epochs.set(request.shard, { epoch, isRefused: outcome.kind === 'conflict' });
+        return outcome;
+      },
     };
   }
 
@@ -145,21 +267,37 @@ export class ClusterWorld {
   /** While set, no notice reaches anybody. */
   losesNotices = false;
   /** Shut: the bus between the nodes stands still. */
-  readonly busGate = new Gate();
+  readonly busGate: Gate = new NotedGate(() => this.beginFault('partition', 'bus'));
   /** Shut: journal, snapshots and leases answer no node. */
-  readonly storeGate = new Gate();
+  readonly storeGate: Gate = new NotedGate(() => this.beginFault('storeSlow', 'stores'));
+  /** What happens in this world, for the invariants. */
+  readonly recorder: HistoryRecorder;
   readonly #newestEpochs = new Map<string, number>();
   readonly #open = new Set<Promise<void>>();
   #submitted = 0;
   #completed = 0;
 
-  constructor(config: Partial<EngineConfig> = {}) {
+  /** @param stores - seed of the world's chance, and faults of its journal */
+  constructor(config: Partial<EngineConfig> = {}, stores: Pick<TestEngineOptions, 'seed' | 'journal'> = {}) {
     this.test = TestEngine.create({
+      ...stores,
       pipelines: [this.pipeline],
       config: { shardCount: 12, leaseTtlMs: 20_000, leaseRenewMs: 5_000, abortGraceMs: 100, ...config },
     });
     const { bus, clock, journal, blobs } = this.test;
-    const { namespace, shardCount } = this.test.config;
+    const { namespace, shardCount, maxInterruptions, dedupWindowSize } = this.test.config;
+    this.recorder = new HistoryRecorder({
+      namespace,
+      shardCount,
+      parts: ['calls', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes', 'snapshots'],
+      bounds: {
+        timerEarlyMs: 0,
+        deadlineSlackMs,
+        maxInterruptions,
+        dedupWindowSize,
+        effectStages: this.pipeline.stages.map(({ name }) => `${this.pipeline.name}/${name}`),
+      },
+    });
     this.client = createClient({
       bus,
       clock,
@@ -263,13 +401,63 @@ export class ClusterWorld {
   }
 
   async #follow(taskId: string): Promise<void> {
+    const { pipeline } = this;
     try {
-      await this.client.submit(this.pipeline, taskId, { taskId });
-      await this.client.result(this.pipeline, taskId, { timeoutMs: 60_000 });
+      await this.#call(
+        {
+          kind: 'submit',
+          task: taskId,
+          pipeline: pipeline.name,
+          argumentsHash: contentHash(taskId),
+          deadlineMs: clientDeadlineMs,
+        },
+        () => this.client.submit(pipeline, taskId, { taskId }),
+        (answer) => ({ outcome: { kind: answer.kind }, answeredTask: answer.taskId }),
+      );
+      await this.#call(
+        { kind: 'result', task: taskId, deadlineMs: 60_000 },
+        () => this.client.result(pipeline, taskId, { timeoutMs: 60_000 }),
+        () => ({ outcome: { kind: 'answer', state: 'completed' } }),
+      );
       this.#completed += 1;
     } catch (error) {
       this.clientErrors.push(`${taskId}: ${String(error)}`);
     }
+  }
+
+  async #call<Result>(
+    call: Pick<CallEvent, 'kind' | 'task' | 'pipeline' | 'argumentsHash' | 'deadlineMs'>,
+    make: () => Promise<Result>,
+    toAnswer: (result: Result) => Pick<CallEvent, 'outcome' | 'answeredTask'>,
+  ): Promise<Result> {
+    const { clock } = this.test;
+    const begun: CallEvent = {
+      ...call,
+      type: 'call',
+      client: 'client',
+      call: `${call.kind}-${call.task}`,
+      invokedAt: clock.now(),
+      answeredAt: null,
+      outcome: { kind: 'none' },
+    };
+    const slot = this.recorder.open(begun);
+    try {
+      const result = await make();
+      slot.fill({ ...begun, answeredAt: clock.now(), ...toAnswer(result) });
+      return result;
+    } catch (error) {
+      const code = error instanceof EngineError ? error.code : 'INTERNAL';
+      slot.fill({ ...begun, answeredAt: clock.now(), outcome: { kind: 'error', code } });
+      throw error;
+    }
+  }
+
+  /** Notes a fault from now on. @returns ends it */
+  beginFault(kind: FaultEvent['kind'], target: string): () => void {
+    const { clock } = this.test;
+    const begun: FaultEvent = { type: 'fault', kind, target, at: clock.now(), until: null };
+    const slot = this.recorder.open(begun);
+    return () => slot.fill({ ...begun, until: clock.now() });
   }
 
   /** The whole journal, read back and replayed. */
@@ -278,12 +466,22 @@ export class ClusterWorld {
     return checkJournal(entries, [this.pipeline, ...more]);
   }
 
-  /** Every broken promise: of journal and effects, a task that was lost, an error that a client saw. */
+  /** All that happened so far, as the invariants judge it. */
+  async history(): Promise<History> {
+    const { journal, config, clock } = this.test;
+    const entries = await this.test.run(readWholeJournal(journal, config.shardCount));
+    return this.recorder.finish({ entries, endedAt: clock.now(), isHealed: this.#open.size === 0 });
+  }
+
+  /** Every broken promise: an invariant, a task that was lost, an error that a client saw. */
   async violations(): Promise<readonly string[]> {
-    const report = await this.report();
-    const unfinished = [...report.tasks.values()].filter(({ machine }) => machine.value !== 'completed');
+    const { violations, story } = checkHistory(await this.history(), {
+      definitions: [this.pipeline],
+      needs: provenInvariants,
+    });
+    const unfinished = [...story.tasks.values()].filter(({ machine }) => machine.value !== 'completed');
     return [
-      ...report.violations,
+      ...violations.map(formatViolation),
       ...this.ledger.violations(),
       ...this.clientErrors,
       ...unfinished.map(({ taskId, machine }) => `${taskId} is ${JSON.stringify(machine.value)}`),
@@ -302,8 +500,26 @@ export class ClusterWorld {
     await this.test.run(Promise.all(this.running.map((node) => node.stop(0))));
   }
 
-  /** An outside world that takes some time, and refuses an owner when it has heard of a newer one. */
   async #drive(ctx: StageContext): Promise<unknown> {
+    const { process } = ctx.ports as unknown as DriverPorts;
+    const { clock } = this.test;
+    const { taskId: task, stage, attempt, fence, idempotencyKey: key } = ctx;
+    const name = { ...process(), task, stage, attempt };
+    this.recorder.record({ type: 'driver.started', ...name, key, fence: { ...fence }, at: clock.now() });
+    const end = (outcome: DriverOutcome): void =>
+      this.recorder.record({ type: 'driver.ended', ...name, outcome, at: clock.now() });
+    try {
+      const output = await this.#affect(ctx);
+      end({ kind: 'completed', outputHash: contentHash(output) });
+      return output;
+    } catch (error) {
+      end(ctx.signal.aborted ? { kind: 'aborted' } : { kind: 'failed', class: 'fatal' });
+      throw error;
+    }
+  }
+
+  /** An outside world that takes some time, and refuses an owner when it has heard of a newer one. */
+  async #affect(ctx: StageContext): Promise<JsonValue> {
     const { clock } = ctx.ports as unknown as DriverPorts;
     await new Promise<void>((resolve, reject) => {
       const timer = clock.setTimer(stageMs, resolve);
@@ -312,9 +528,23 @@ export class ClusterWorld {
         reject(new Error('aborted'));
       });
     });
-    const { epoch } = ctx.fence;
-    if (epoch < (this.#newestEpochs.get(ctx.taskId) ?? 0)) throw new FatalError('an older owner');
-    this.#newestEpochs.set(ctx.taskId, epoch);
-    return this.ledger.apply(ctx);
+    const { taskId: task, stage, attempt, fence, idempotencyKey: key } = ctx;
+    const isStale = fence.epoch < (this.#newestEpochs.get(task) ?? 0);
+    const isKnown = this.ledger.outputOf(key) !== undefined;
+    const receipt = isStale ? undefined : this.ledger.apply(ctx);
+    this.recorder.record({
+      type: 'effect',
+      key,
+      task,
+      stage,
+      attempt,
+      fence: { ...fence },
+      result: isStale ? 'refused' : isKnown ? 'replayed' : 'applied',
+      ...(receipt === undefined ? {} : { receipt }),
+      at: this.test.clock.now(),
+    });
+    if (receipt === undefined) throw new FatalError('an older owner');
+    this.#newestEpochs.set(task, fence.epoch);
+    return receipt;
   }
 }

@@ -1,5 +1,9 @@
 import { expect } from 'vitest';
 import { positionOf } from '../../src/actors/task-state.ts';
+import { checkHistory, formatViolation } from '../../src/checking/check-history.ts';
+import { HistoryRecorder } from '../../src/checking/history-recorder.ts';
+import { checkJournal, type JournalReport } from '../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../src/checking/whole-journal.ts';
 import { connectClient, type Client, type ConnectClientOptions } from '../../src/client.ts';
 import { configDefaults, type EngineConfig } from '../../src/core/config.ts';
 import { EngineError } from '../../src/core/errors.ts';
@@ -8,10 +12,9 @@ import { journalStream } from '../../src/core/subjects.ts';
 import { finishedStatuses } from '../../src/core/task-view.ts';
 import type { Journal, JournalEntry } from '../../src/ports/journal.ts';
 import type { NatsLink } from '../../src/transport/nats-connection.ts';
-import { checkEffects } from './effects-checker.ts';
 import { EngineChild, type EngineProcessSettings } from './engine-child.ts';
-import { checkJournal, readWholeJournal, type JournalReport } from './journal-checker.ts';
 import { Ledger } from './ledger.ts';
+import { ledgerEvents } from './ledger-history.ts';
 import { ledgerPipeline } from './ledger-pipeline.ts';
 import { startNats, type NatsFixture, type NatsFixtureOptions } from './nats-server.ts';
 import { eventually, NatsWorld } from './nats-world.ts';
@@ -177,6 +180,10 @@ export class EngineWorld {
 
   /** The whole journal as the leader has it, read back and replayed; a cluster may have no leader for a moment. */
   async readJournal(): Promise<JournalReport> {
+    return checkJournal(await this.#readEntries(), [ledgerPipeline]);
+  }
+
+  async #readEntries(): Promise<readonly JournalEntry[]> {
     const journal = await this.journal();
     let entries: readonly JournalEntry[] = [];
     await eventually('the journal can be read', async () => {
@@ -188,14 +195,28 @@ export class EngineWorld {
         throw error;
       }
     });
-    return checkJournal(entries, [ledgerPipeline]);
+    return entries;
+  }
+
+  /** Every invariant that journal and ledger break, in one line. */
+  #violations(entries: readonly JournalEntry[]): readonly string[] {
+    const recorder = new HistoryRecorder({
+      namespace,
+      shardCount: this.settings.config.shardCount ?? shardCount,
+      parts: ['effects'],
+      bounds: { effectStages: ledgerPipeline.stages.map(({ name }) => `${ledgerPipeline.name}/${name}`) },
+    });
+    for (const event of ledgerEvents(this.ledger)) recorder.record(event);
+    const history = recorder.finish({ entries, endedAt: Date.now(), isHealed: true });
+    const { violations } = checkHistory(history, { definitions: [ledgerPipeline], needs: ['I5', 'I10', 'I13', 'I16'] });
+    return violations.map(formatViolation);
   }
 
   /** Expects that every accepted order has completed, once, and that journal and ledger keep every rule. */
   async expectAllDone(): Promise<JournalReport> {
-    const report = await this.readJournal();
-    expect(report.violations).toEqual([]);
-    expect(checkEffects(this.ledger, report, namespace)).toEqual([]);
+    const entries = await this.#readEntries();
+    expect(this.#violations(entries)).toEqual([]);
+    const report = checkJournal(entries, [ledgerPipeline]);
     const states = [...this.#accepted].map(
       (taskId) => report.tasks.get(taskId)?.machine.value ?? `${taskId} is missing`,
     );

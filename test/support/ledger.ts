@@ -18,7 +18,12 @@ export interface EffectRequest {
 export interface Execution extends EffectRequest {
   /** `applied`: it changed the world; `repeated`: it had been applied before; `fenced`: refused, for a newer one is known. */
   readonly result: 'applied' | 'repeated' | 'fenced';
+  /** When, by the wall clock. */
+  readonly at: number;
 }
+
+/** What a {@link Ledger} has recorded, wherever it runs. */
+export type LedgerFacts = Pick<Ledger, 'executions' | 'duplicates' | 'appliedCount'>;
 
 /** Where in a request a {@link Ledger.interrupt} takes hold. */
 export type InterruptPhase = 'received' | 'applied';
@@ -111,7 +116,7 @@ export class Ledger {
       const interrupt = this.#dueInterrupt();
       if (interrupt?.phase === 'received') await interrupt.action(body);
       const result = this.#execute(body);
-      this.executions.push({ ...body, result });
+      this.executions.push({ ...body, result, at: Date.now() });
       if (interrupt?.phase === 'applied') await interrupt.action(body);
       if (result === 'fenced') answer(response, 409, { error: `a newer fence than ${JSON.stringify(body.fence)}` });
       else answer(response, 200, Ledger.outputOf(body.key));

@@ -38,8 +38,12 @@ export const acceptanceInvariants: readonly Invariant[] = [
       const reached = new Set(story.steps.map(({ record }) => `${record.task} ${record.to}`));
       for (const call of story.eventsOf('call')) {
         const { outcome, task } = call;
-        if (outcome.kind !== 'answer' || outcome.state === undefined || reached.has(`${task} ${outcome.state}`)) continue;
-        yield { says: `a client was told that task ${task} is ${outcome.state}; the journal never says so`, events: [call] };
+        if (outcome.kind !== 'answer' || outcome.state === undefined || reached.has(`${task} ${outcome.state}`))
+          continue;
+        yield {
+          says: `a client was told that task ${task} is ${outcome.state}; the journal never says so`,
+          events: [call],
+        };
       }
     },
   },
@@ -78,13 +82,15 @@ export const acceptanceInvariants: readonly Invariant[] = [
     needs: ['journal'],
     *check({ faults }) {
       for (const { fault, record, sequence } of faults) {
-        if (fault.kind === 'submittedAgain') yield { says: `task ${record.task} ${fault.detail}`, sequences: [sequence] };
+        if (fault.kind === 'submittedAgain')
+          yield { says: `task ${record.task} ${fault.detail}`, sequences: [sequence] };
       }
     },
   },
   {
     id: 'I4',
-    title: 'the same task id with the same input is the same task, with another input a conflict, and the first input stays',
+    title:
+      'the same task id with the same input is the same task, with another input a conflict, and the first input stays',
     needs: ['journal', 'calls'],
     check: checkHashes,
   },
@@ -153,10 +159,18 @@ function* checkHashes(story: Story): Iterable<Breach> {
     const isSame = argumentsHash === inputHash && (pipeline === undefined || pipeline === recorded);
     const isConflict = outcome.kind === 'error' && outcome.code === 'TASK_CONFLICT';
     if (isTaken(call) && !isSame) {
-      yield { says: `task ${task} was ${outcome.kind} with another input than it has`, sequences: [step.sequence], events: [call] };
+      yield {
+        says: `task ${task} was ${outcome.kind} with another input than it has`,
+        sequences: [step.sequence],
+        events: [call],
+      };
     }
     if (isConflict && isSame) {
-      yield { says: `task ${task} has this very input, and was a conflict`, sequences: [step.sequence], events: [call] };
+      yield {
+        says: `task ${task} has this very input, and was a conflict`,
+        sequences: [step.sequence],
+        events: [call],
+      };
     }
   }
 }

@@ -38,7 +38,8 @@ function* checkFailures(story: Story): Iterable<Breach> {
   const recorded = new Map<string, Story['steps'][number]>();
   for (const step of story.steps) {
     const { event, task } = step.record;
-    if (event.type === 'stage.failed') recorded.set(attemptKey({ task, stage: event.stage, attempt: event.attempt }), step);
+    if (event.type === 'stage.failed')
+      recorded.set(attemptKey({ task, stage: event.stage, attempt: event.attempt }), step);
   }
   for (const event of story.eventsOf('driver.ended')) {
     const { outcome } = event;
@@ -50,7 +51,8 @@ function* checkFailures(story: Story): Iterable<Breach> {
     const shows = { sequences: [step.sequence], events: [event] };
     if (outcome.kind === 'completed') {
       // What a driver returned may break its contract: then that is its failure.
-      if (failure.class !== 'contract') yield { says: `${name} has returned, and is recorded as ${failure.class}`, ...shows };
+      if (failure.class !== 'contract')
+        yield { says: `${name} has returned, and is recorded as ${failure.class}`, ...shows };
     } else if (outcome.class !== undefined && outcome.class !== failure.class) {
       yield { says: `${name} failed as ${outcome.class}, and is recorded as ${failure.class}`, ...shows };
     } else if (outcome.code !== undefined && outcome.code !== failure.code) {

@@ -44,7 +44,10 @@ export const appendInvariants: readonly Invariant[] = [
         const name = `batch ${batch} of epoch ${epoch} of shard ${shard}`;
         if (tried === undefined) yield { says: `${name} was appended by nobody`, sequences: [sequence] };
         else if (previous !== undefined && !tried.has(previous)) {
-          yield { says: `${name} was stored after ${previous}, on which it was never conditioned`, sequences: [sequence] };
+          yield {
+            says: `${name} was stored after ${previous}, on which it was never conditioned`,
+            sequences: [sequence],
+          };
         }
       }
     },
@@ -62,7 +65,8 @@ export const appendInvariants: readonly Invariant[] = [
         if (before?.answeredAt !== undefined && event.sentAt > (before.answeredAt ?? Infinity)) {
           yield { says: `${nameOf(event)} was sent after ${event.node} had been refused`, events: [before, event] };
         }
-        if (before === undefined && event.outcome === 'conflict' && isSuperseded(claims, event)) refused.set(owner, event);
+        if (before === undefined && event.outcome === 'conflict' && isSuperseded(claims, event))
+          refused.set(owner, event);
       }
     },
   },
@@ -138,11 +142,11 @@ export function firstRefusals(story: Story): readonly AppendEvent[] {
   const first = new Map<string, AppendEvent>();
   for (const event of story.eventsOf('append')) {
     const owner = `${event.node} ${event.incarnation} ${event.shard}/${event.epoch}`;
-    const isRefusal = event.outcome === 'conflict' && event.answeredAt !== null && claims.has(`${event.shard}/${event.epoch}`);
+    const isRefusal =
+      event.outcome === 'conflict' && event.answeredAt !== null && claims.has(`${event.shard}/${event.epoch}`);
     const newer = claims.get(`${event.shard}/${event.epoch}`);
     if (!isRefusal || newer === undefined || newer.at > event.answeredAt || first.has(owner)) continue;
     first.set(owner, event);
   }
   return [...first.values()];
 }
-

@@ -30,7 +30,8 @@ export const callInvariants: readonly Invariant[] = [
         if (answeredTask !== undefined && answeredTask !== task) {
           yield { says: `a call about task ${task} was answered about ${answeredTask}`, events: [call] };
         }
-        if (answeredAt !== null && answeredAt < invokedAt) yield { says: `call ${call.call} was answered before it was made`, events: [call] };
+        if (answeredAt !== null && answeredAt < invokedAt)
+          yield { says: `call ${call.call} was answered before it was made`, events: [call] };
       }
     },
   },
@@ -45,7 +46,10 @@ export const callInvariants: readonly Invariant[] = [
         if (deadlineMs === undefined || outcome.kind === 'none') continue;
         const tookMs = (answeredAt ?? Infinity) - invokedAt;
         if (tookMs <= deadlineMs + slackMs) continue;
-        yield { says: `a ${call.kind} of task ${call.task} took ${tookMs} ms, with a deadline of ${deadlineMs} ms`, events: [call] };
+        yield {
+          says: `a ${call.kind} of task ${call.task} took ${tookMs} ms, with a deadline of ${deadlineMs} ms`,
+          events: [call],
+        };
       }
     },
   },
@@ -59,7 +63,11 @@ function* checkOutages(story: Story, kind: FaultEvent['kind']): Iterable<Breach>
   for (const { sequence, shard, storedAt } of story.history.entries) {
     const outage = lastBegun(outages, storedAt);
     if (outage === undefined || storedAt >= (outage.until ?? 0)) continue;
-    yield { says: `a commit of shard ${shard} was stored while the store took none`, sequences: [sequence], events: [outage] };
+    yield {
+      says: `a commit of shard ${shard} was stored while the store took none`,
+      sequences: [sequence],
+      events: [outage],
+    };
   }
   for (const call of story.eventsOf('call')) {
     if (call.kind !== 'submit' || call.outcome.kind !== 'accepted' || call.answeredAt === null) continue;

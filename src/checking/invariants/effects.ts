@@ -14,20 +14,10 @@ export const effectInvariants: readonly Invariant[] = [
   },
   {
     id: 'I10',
-    title: 'a stage of the list of those that have an effect has had one when it is completed',
+    title:
+      'a completed stage of those that must have an effect has had it, and names no receipt that the world never gave',
     needs: ['journal', 'effects', 'effectStages'],
-    *check(story) {
-      const stages = new Set(story.history.bounds.effectStages);
-      const done = new Set(
-        story.eventsOf('effect').flatMap(({ task, stage, result }) => (result === 'refused' ? [] : [`${task}/${stage}`])),
-      );
-      for (const completion of story.completions) {
-        const { task, stage, sequence, by } = completion;
-        const isListed = stages.has(`${story.taskOf(task)?.pipeline}/${stage}`);
-        if (!isListed || by === 'operator' || done.has(`${task}/${stage}`)) continue;
-        yield { says: `${task}/${stage} is completed, but its effect was never applied`, sequences: [sequence] };
-      }
-    },
+    check: checkApplied,
   },
   {
     id: 'I10',
@@ -72,6 +62,19 @@ export const effectInvariants: readonly Invariant[] = [
     },
   },
   {
+    id: 'I12',
+    title: 'what the world answers as known was applied before',
+    needs: ['effects'],
+    *check(story) {
+      const applied = new Set<string>();
+      for (const event of story.eventsOf('effect')) {
+        if (event.result === 'applied') applied.add(event.key);
+        if (event.result !== 'replayed' || applied.has(event.key)) continue;
+        yield { says: `${event.key} was known to the world, and nobody had applied it`, events: [event] };
+      }
+    },
+  },
+  {
     id: 'I13',
     title: 'an effect whose record was lost is not applied again by the attempt that comes after it',
     needs: ['journal', 'effects'],
@@ -85,22 +88,6 @@ export const effectInvariants: readonly Invariant[] = [
         yield {
           says: `${event.key} was applied by attempt ${before.attempt} and again by ${event.attempt}`,
           events: [before, event],
-        };
-      }
-    },
-  },
-  {
-    id: 'I14',
-    title: 'a stage with a recorded result has no effect any more',
-    needs: ['journal', 'effects'],
-    *check(story) {
-      for (const event of story.eventsOf('effect')) {
-        const completion = story.completionOf(event.task, event.stage);
-        if (completion === undefined || event.fence.sequence <= completion.sequence) continue;
-        yield {
-          says: `${event.key}: attempt ${event.attempt} was started after the stage had its result`,
-          sequences: [completion.sequence],
-          events: [event],
         };
       }
     },
@@ -130,6 +117,19 @@ export const effectInvariants: readonly Invariant[] = [
           sequences: [completion.sequence],
           events: [event],
         };
+      }
+    },
+  },
+  {
+    id: 'I14',
+    title: 'a driver ends once, and only when it was called',
+    needs: ['drivers'],
+    *check(story) {
+      const open = new Set(story.eventsOf('driver.started').map((event) => attemptKey(event)));
+      for (const event of story.eventsOf('driver.ended')) {
+        const name = attemptKey(event);
+        if (open.delete(name)) continue;
+        yield { says: `the driver of ${name} ended, and was not called for that`, events: [event] };
       }
     },
   },
@@ -190,6 +190,40 @@ function* checkReceipts(story: Story): Iterable<Breach> {
       events: [event],
     };
   }
+}
+
+function* checkApplied(story: Story): Iterable<Breach> {
+  const stages = new Set(story.history.bounds.effectStages);
+  const given = new Map<string, Set<string | undefined>>();
+  for (const { task, stage, result, receipt } of story.eventsOf('effect')) {
+    if (result === 'refused') continue;
+    const known = given.get(`${task}/${stage}`);
+    if (known === undefined) given.set(`${task}/${stage}`, new Set([receipt]));
+    else known.add(receipt);
+  }
+  for (const { task, stage, sequence, by, output } of story.completions) {
+    const isListed = stages.has(`${story.taskOf(task)?.pipeline}/${stage}`);
+    if (!isListed || by === 'operator') continue;
+    const receipts = given.get(`${task}/${stage}`);
+    if (receipts === undefined) {
+      yield { says: `${task}/${stage} is completed, but its effect was never applied`, sequences: [sequence] };
+      continue;
+    }
+    const invented = receiptsIn(output).find((receipt) => !receipts.has(receipt));
+    if (invented === undefined) continue;
+    yield {
+      says: `the output of ${task}/${stage} names ${invented}, which the world never gave`,
+      sequences: [sequence],
+    };
+  }
+}
+
+/** The receipts that an output names, by the custom of test worlds: its members `receipt` and `receipts`. */
+function receiptsIn(payload: Payload): readonly string[] {
+  if (!('json' in payload) || typeof payload.json !== 'object' || payload.json === null) return [];
+  const { receipt, receipts } = payload.json as { readonly receipt?: unknown; readonly receipts?: unknown };
+  const all = Array.isArray(receipts) ? [receipt, ...(receipts as readonly unknown[])] : [receipt];
+  return all.filter((one) => typeof one === 'string');
 }
 
 function textOf(payload: Payload): string | null {

@@ -1,6 +1,8 @@
-import type { DeliveryEvent, FeedPlace, SubscribeEvent } from '../history-events.ts';
+import type { DeliveredEvent, FeedPlace, GapEvent, SubscribeEvent } from '../history-events.ts';
 import type { Breach, Invariant } from '../invariant.ts';
 import type { Story } from '../story.ts';
+
+type Delivery = DeliveredEvent | GapEvent;
 
 /** What subscribers of the event feed are sent. */
 export const feedInvariants: readonly Invariant[] = [
@@ -9,7 +11,7 @@ export const feedInvariants: readonly Invariant[] = [
     title: 'the events of a connection come in the order of the journal, none twice',
     needs: ['deliveries'],
     *check(story) {
-      const last = new Map<string, DeliveryEvent>();
+      const last = new Map<string, Delivery>();
       for (const event of deliveriesOf(story)) {
         const before = last.get(event.connection);
         last.set(event.connection, event);
@@ -39,13 +41,14 @@ export const feedInvariants: readonly Invariant[] = [
   },
   {
     id: 'I55',
-    title: 'a connection misses no record between where it resumed and what it was sent last, but for a gap that it was told of',
+    title:
+      'a connection misses no record between where it resumed and what it was sent last, but for a gap that it was told of',
     needs: ['journal', 'deliveries'],
     check: checkMissing,
   },
 ];
 
-function* deliveriesOf({ history }: Story): Iterable<DeliveryEvent> {
+function* deliveriesOf({ history }: Story): Iterable<Delivery> {
   for (const event of history.events) if (event.type === 'delivered' || event.type === 'gap') yield event;
 }
 
@@ -75,7 +78,11 @@ function* checkMissing(story: Story): Iterable<Breach> {
       index += 1;
       if (type === 'gap' || told.has(connection)) continue;
       told.add(connection);
-      yield { says: `connection ${connection} was sent nothing of record ${due[0]}-${due[1]}`, sequences: [due[0]], events: [event] };
+      yield {
+        says: `connection ${connection} was sent nothing of record ${due[0]}-${due[1]}`,
+        sequences: [due[0]],
+        events: [event],
+      };
     }
     const due = places[index];
     if (due !== undefined && due[0] === sequence && due[1] === part) index += 1;

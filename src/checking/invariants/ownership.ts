@@ -35,8 +35,12 @@ export const ownershipInvariants: readonly Invariant[] = [
       );
       for (const event of story.eventsOf('driver.started')) {
         const refusal = refusals.get(`${processOf(event)} ${event.fence.shard}/${event.fence.epoch}`);
-        if (refusal?.answeredAt === undefined || refusal.answeredAt === null || event.at <= refusal.answeredAt) continue;
-        yield { says: `${event.node} called the driver of ${attemptKey(event)} after it had been refused`, events: [refusal, event] };
+        if (refusal?.answeredAt === undefined || refusal.answeredAt === null || event.at <= refusal.answeredAt)
+          continue;
+        yield {
+          says: `${event.node} called the driver of ${attemptKey(event)} after it had been refused`,
+          events: [refusal, event],
+        };
       }
     },
   },
@@ -52,12 +56,15 @@ export const ownershipInvariants: readonly Invariant[] = [
     needs: ['journal', 'drivers', 'processes', 'faults'],
     *check(story) {
       const drains = new Map(story.eventsOf('process.draining').map((event) => [processOf(event), event]));
-      const skewed = new Set(story.eventsOf('fault').flatMap(({ kind, target }) => (kind === 'clockJump' ? [target] : [])));
+      const skewed = new Set(
+        story.eventsOf('fault').flatMap(({ kind, target }) => (kind === 'clockJump' ? [target] : [])),
+      );
       for (const event of story.eventsOf('driver.started')) {
         const drain = drains.get(processOf(event));
         const start = story.startOf(event);
-        // What was committed when the drain began may still be called: its start is a promise already.
-        if (drain === undefined || start === undefined || start.at <= drain.at || skewed.has(event.node)) continue;
+        // What was decided when the drain began may still be committed and called.
+        if (drain === undefined || start === undefined || start.decidedAt <= drain.at || skewed.has(event.node))
+          continue;
         yield {
           says: `${event.node} started ${attemptKey(event)} after it had begun to drain`,
           sequences: [start.sequence],
@@ -79,7 +86,8 @@ export const ownershipInvariants: readonly Invariant[] = [
           held.set(processOf(event), shards);
         } else if (event.type === 'shard.closed') held.get(processOf(event))?.delete(`${event.shard}/${event.epoch}`);
         else if (event.type === 'process.ended' && event.how === 'drained') {
-          if ((event.exitCode ?? 0) !== 0) yield { says: `${event.node} drained and ended with ${event.exitCode}`, events: [event] };
+          if ((event.exitCode ?? 0) !== 0)
+            yield { says: `${event.node} drained and ended with ${event.exitCode}`, events: [event] };
           for (const opened of held.get(processOf(event))?.values() ?? []) {
             yield { says: `${event.node} drained and never gave shard ${opened.shard} up`, events: [opened, event] };
           }
@@ -102,8 +110,11 @@ function processOf({ node, incarnation }: ProcessName): string {
 function* checkZombies(story: Story): Iterable<Breach> {
   const limitMs = story.history.bounds.zombieMs ?? usualZombieMs;
   const closed = new Map<string, ShardCloseEvent>();
-  for (const event of story.eventsOf('shard.closed')) closed.set(`${processOf(event)} ${event.shard}/${event.epoch}`, event);
-  const opened = new Set(story.eventsOf('shard.opened').map((event) => `${processOf(event)} ${event.shard}/${event.epoch}`));
+  for (const event of story.eventsOf('shard.closed'))
+    closed.set(`${processOf(event)} ${event.shard}/${event.epoch}`, event);
+  const opened = new Set(
+    story.eventsOf('shard.opened').map((event) => `${processOf(event)} ${event.shard}/${event.epoch}`),
+  );
   const ended = new Map(story.eventsOf('process.ended').map((event) => [processOf(event), event.at]));
   const pauses = byTarget(story.eventsOf('fault').filter(({ kind }) => kind === 'pause'));
   for (const refusal of firstRefusals(story)) {
@@ -115,7 +126,9 @@ function* checkZombies(story: Story): Iterable<Breach> {
     if (close !== undefined && close.at <= dueAt) continue;
     // One that was stopped again, or whose run ended, had no time for it.
     const isOver = (ended.get(processOf(refusal)) ?? story.history.endedAt) <= dueAt;
-    const wasPaused = (pauses.get(refusal.node) ?? []).some(({ at, until }) => at <= dueAt && (until ?? Infinity) >= answeredAt);
+    const wasPaused = (pauses.get(refusal.node) ?? []).some(
+      ({ at, until }) => at <= dueAt && (until ?? Infinity) >= answeredAt,
+    );
     if (isOver || wasPaused) continue;
     yield {
       says: `${refusal.node} held shard ${refusal.shard} for over ${limitMs} ms after it had been refused`,
@@ -127,7 +140,7 @@ function* checkZombies(story: Story): Iterable<Breach> {
 function* checkOwnerless(story: Story): Iterable<Breach> {
   const { endedAt, bounds, events } = story.history;
   const limitMs = bounds.ownerlessMs ?? Infinity;
-  const faults = mergedFaults(story, limitMs);
+  const faults = faultIntervals(story);
   const owners = new Map<number, Set<string>>();
   const ownerlessSince = new Map<number, { readonly at: number; readonly closed: ShardCloseEvent }>();
   for (const event of events) {
@@ -144,7 +157,8 @@ function* checkOwnerless(story: Story): Iterable<Breach> {
   }
   // When the nodes are stopped at the end, nobody is to take over.
   const lastStop = story.eventsOf('process.draining').at(-1)?.at ?? endedAt;
-  for (const [shard, since] of ownerlessSince) yield* ownerless(shard, since, Math.min(endedAt, Math.max(lastStop, since.at)));
+  for (const [shard, since] of ownerlessSince)
+    yield* ownerless(shard, since, Math.min(endedAt, Math.max(lastStop, since.at)));
 
   function* ownerless(
     shard: number,
@@ -152,40 +166,38 @@ function* checkOwnerless(story: Story): Iterable<Breach> {
     until: number,
     opened?: ShardOpenEvent,
   ): Iterable<Breach> {
-    if (until - since.at <= limitMs || overlaps(faults, since.at, until)) return;
+    const quietSince = Math.max(since.at, lastFaultEnd(faults, until));
+    if (until - quietSince <= limitMs) return;
     yield {
-      says: `shard ${shard} had no owner for ${until - since.at} ms, and no fault was in force`,
+      says: `shard ${shard} had no owner for ${until - quietSince} ms while no fault was in force`,
       events: [since.closed, ...(opened === undefined ? [] : [opened])],
     };
   }
 }
 
-/** Faults as intervals that do not overlap, in order, each until its effects are over. */
-function mergedFaults(story: Story, afterMs: number): readonly (readonly [from: number, until: number])[] {
-  const intervals = story
+/** Faults in the order of their beginnings, each with the latest end of all that had begun by then. */
+function faultIntervals(story: Story): readonly (readonly [from: number, lastEnd: number])[] {
+  let lastEnd = -Infinity;
+  return story
     .eventsOf('fault')
-    .map(({ at, until, kind }) => [at, (until ?? (kind === 'partition' ? Infinity : at)) + afterMs] as const)
-    .toSorted(([left], [right]) => left - right);
-  const merged: [number, number][] = [];
-  for (const [from, until] of intervals) {
-    const last = merged.at(-1);
-    if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], until);
-    else merged.push([from, until]);
-  }
-  return merged;
+    .toSorted((left, right) => left.at - right.at)
+    .map(({ at, until, kind }) => {
+      // A link that is never mended is cut to the end; a crash is over when it has happened.
+      lastEnd = Math.max(lastEnd, until ?? (kind.startsWith('partition') ? Infinity : at));
+      return [at, lastEnd] as const;
+    });
 }
 
-function overlaps(intervals: readonly (readonly [number, number])[], from: number, until: number): boolean {
-  // Binary search for the first interval that ends at or after `from`.
+/** When the last fault was over that had begun before a time. */
+function lastFaultEnd(intervals: readonly (readonly [number, number])[], before: number): number {
   let low = 0;
   let high = intervals.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((intervals[middle]?.[1] ?? Infinity) < from) low = middle + 1;
+    if ((intervals[middle]?.[0] ?? Infinity) <= before) low = middle + 1;
     else high = middle;
   }
-  const found = intervals[low];
-  return found !== undefined && found[0] <= until;
+  return intervals[low - 1]?.[1] ?? -Infinity;
 }
 
 function byTarget(faults: readonly FaultEvent[]): ReadonlyMap<string, readonly FaultEvent[]> {

@@ -6,7 +6,13 @@ import type { StageSpec } from '../../pipeline/definition.ts';
 import type { Breach, Invariant } from '../invariant.ts';
 import type { Step, Story } from '../story.ts';
 
-type FailedStep = Step & { readonly before: StageControl; readonly event: Extract<TaskEvent, { type: 'stage.failed' }> };
+type FailedStep = Step & {
+  readonly before: StageControl;
+  readonly event: Extract<TaskEvent, { type: 'stage.failed' }>;
+};
+
+/** How far apart the clocks of a node and of the store may be when the history does not say. */
+const usualTimerEarlyMs = 50;
 
 /** Retries, their timers, the end of patience, and the way back. */
 export const retryInvariants: readonly Invariant[] = [
@@ -15,7 +21,7 @@ export const retryInvariants: readonly Invariant[] = [
     title: 'a retry does not start before its due time',
     needs: ['journal'],
     *check(story) {
-      const earlyMs = story.history.bounds.timerEarlyMs ?? 0;
+      const earlyMs = story.history.bounds.timerEarlyMs ?? usualTimerEarlyMs;
       for (const { record, before, at, sequence } of story.steps) {
         const { event, task } = record;
         const dueAt = before?.dueAt ?? null;
@@ -43,7 +49,10 @@ export const retryInvariants: readonly Invariant[] = [
         const { least, most } = delayBand(spec, attemptsUsed(before), failure.retryAfterMs);
         const name = `${record.task}/${stage}/${event.attempt}`;
         if (delayMs < least || delayMs > most) {
-          yield { says: `${name} waits ${delayMs} ms, where its policy says ${least} to ${most}`, sequences: [sequence] };
+          yield {
+            says: `${name} waits ${delayMs} ms, where its policy says ${least} to ${most}`,
+            sequences: [sequence],
+          };
         } else if (dueAt !== record.at + delayMs) {
           yield { says: `${name} is due at ${dueAt}, not ${delayMs} ms after ${record.at}`, sequences: [sequence] };
         }
@@ -52,19 +61,22 @@ export const retryInvariants: readonly Invariant[] = [
   },
   {
     id: 'I29',
-    title: 'a class that the policy does not retry is never retried, and one that it does is not given up before its limit',
+    title:
+      'a class that the policy does not retry is never retried, and one that it does is not given up before its limit',
     needs: ['journal'],
     *check(story) {
       for (const { before, record, sequence, event } of failures(story)) {
         const spec = story.specOf(record.task, event.stage);
         const problem = spec === undefined ? null : wrongDecision(spec, before, record.at, event);
-        if (problem !== null) yield { says: `${record.task}/${event.stage}/${event.attempt}: ${problem}`, sequences: [sequence] };
+        if (problem !== null)
+          yield { says: `${record.task}/${event.stage}/${event.attempt}: ${problem}`, sequences: [sequence] };
       }
     },
   },
   {
     id: 'I30',
-    title: 'the list of dead letters has one row for each task that is one, with its stage, reason and class, and no other',
+    title:
+      'the list of dead letters has one row for each task that is one, with its stage, reason and class, and no other',
     needs: ['journal', 'deadLetters', 'healed'],
     check: checkDeadLetters,
   },
@@ -136,7 +148,11 @@ function* failures({ steps }: Story): Iterable<FailedStep> {
 }
 
 /** The delays that a policy allows, jitter and what the other side asked for included. Written apart from the engine's own rule. */
-function delayBand({ retry }: StageSpec, used: number, retryAfterMs = 0): { readonly least: number; readonly most: number } {
+function delayBand(
+  { retry }: StageSpec,
+  used: number,
+  retryAfterMs = 0,
+): { readonly least: number; readonly most: number } {
   let cap = retry.initialDelayMs;
   for (let attempt = 1; attempt < used && cap < retry.maxDelayMs; attempt += 1) cap *= retry.factor;
   cap = Math.min(cap, retry.maxDelayMs);
@@ -180,7 +196,10 @@ function* checkLateness({ steps, claims, history }: Story): Iterable<Breach> {
     if (event.type !== 'retry.due' || dueAt === null) continue;
     const possibleAt = Math.max(dueAt, opened.get(`${shard}/${epoch}`) ?? 0, resumed.get(task) ?? 0);
     if (at <= possibleAt + lateMs) continue;
-    yield { says: `task ${task}: a retry that could start at ${possibleAt} was recorded at ${at}`, sequences: [sequence] };
+    yield {
+      says: `task ${task}: a retry that could start at ${possibleAt} was recorded at ${at}`,
+      sequences: [sequence],
+    };
   }
 }
 
@@ -213,14 +232,18 @@ function* checkDeadLetters(story: Story): Iterable<Breach> {
     listed.add(row.task);
   }
   for (const [task, { sequence }] of dead) {
-    if (!listed.has(task) && story.isSound(task)) yield { says: `task ${task} is a dead letter and is not listed`, sequences: [sequence] };
+    if (!listed.has(task) && story.isSound(task))
+      yield { says: `task ${task} is a dead letter and is not listed`, sequences: [sequence] };
   }
 }
 
 function causeOf(event: TaskEvent): { readonly reason: DeadLetterReason; readonly class: FailureClass | undefined } {
   switch (event.type) {
     case 'stage.failed':
-      return { reason: event.decision.kind === 'deadLetter' ? event.decision.reason : 'operator', class: event.failure.class };
+      return {
+        reason: event.decision.kind === 'deadLetter' ? event.decision.reason : 'operator',
+        class: event.failure.class,
+      };
     case 'owner.changed':
       return {
         reason: 'interruptedTooOften',

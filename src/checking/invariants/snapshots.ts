@@ -1,6 +1,6 @@
 import type { CheckpointEvent, SnapshotEvent } from '../history-events.ts';
 import type { Breach, Invariant } from '../invariant.ts';
-import type { Story } from '../story.ts';
+import type { Step, Story } from '../story.ts';
 
 /** Snapshots are caches of the journal: never ahead of it, never other than it, never going back. */
 export const snapshotInvariants: readonly Invariant[] = [
@@ -15,7 +15,10 @@ export const snapshotInvariants: readonly Invariant[] = [
         const before = tasks.get(name);
         tasks.set(name, event);
         if (before === undefined || event.seq >= before.seq) continue;
-        yield { says: `the snapshot of task ${event.task} went back from ${before.seq} to ${event.seq}`, events: [before, event] };
+        yield {
+          says: `the snapshot of task ${event.task} went back from ${before.seq} to ${event.seq}`,
+          events: [before, event],
+        };
       }
       const shards = new Map<number, CheckpointEvent>();
       for (const event of story.eventsOf('checkpoint')) {
@@ -36,12 +39,18 @@ export const snapshotInvariants: readonly Invariant[] = [
       for (const event of story.eventsOf('snapshot')) {
         const at = storedAt.get(`${event.task}/${event.seq}`);
         if (at !== undefined && at <= event.at) continue;
-        yield { says: `the snapshot of task ${event.task} stands for record ${event.seq}, which was not committed`, events: [event] };
+        yield {
+          says: `the snapshot of task ${event.task} stands for record ${event.seq}, which was not committed`,
+          events: [event],
+        };
       }
       for (const event of story.eventsOf('checkpoint')) {
         const entry = story.entryAt(event.sequence);
         if (entry !== undefined && entry.shard === event.shard && entry.storedAt <= event.at) continue;
-        yield { says: `the checkpoint of shard ${event.shard} names ${event.sequence}, which was not committed`, events: [event] };
+        yield {
+          says: `the checkpoint of shard ${event.shard} names ${event.sequence}, which was not committed`,
+          events: [event],
+        };
       }
     },
   },
@@ -53,7 +62,10 @@ export const snapshotInvariants: readonly Invariant[] = [
       for (const event of story.eventsOf('snapshot')) {
         const expected = story.stateHashOf(event.task, event.seq);
         if (event.stateHash === undefined || expected === undefined || event.stateHash === expected) continue;
-        yield { says: `the snapshot of task ${event.task} after ${event.seq} records is not what replay reaches`, events: [event] };
+        yield {
+          says: `the snapshot of task ${event.task} after ${event.seq} records is not what replay reaches`,
+          events: [event],
+        };
       }
     },
   },
@@ -76,7 +88,12 @@ interface ShardCoverage {
 }
 
 function* checkCheckpoints(story: Story): Iterable<Breach> {
-  const steps = Map.groupBy(story.steps, ({ shard }) => shard as number);
+  const steps = new Map<number, Step[]>();
+  for (const step of story.steps) {
+    const own = steps.get(step.shard);
+    if (own === undefined) steps.set(step.shard, [step]);
+    else own.push(step);
+  }
   const covered = new Map<string, number>();
   const finished = new Map<string, number>();
   const shards = new Map<number, ShardCoverage>();
@@ -97,9 +114,13 @@ function* checkCheckpoints(story: Story): Iterable<Breach> {
     yield* cover(event, coverage, steps.get(event.shard) ?? []);
   }
 
-  function* cover(event: CheckpointEvent, coverage: ShardCoverage, own: Story['steps']): Iterable<Breach> {
+  function* cover(event: CheckpointEvent, coverage: ShardCoverage, own: readonly Step[]): Iterable<Breach> {
     const { due, live } = coverage;
-    for (let step = own[coverage.next]; step !== undefined && step.sequence <= event.sequence; step = own[coverage.next]) {
+    for (
+      let step = own[coverage.next];
+      step !== undefined && step.sequence <= event.sequence;
+      step = own[coverage.next]
+    ) {
       const { task, seq, to } = step.record;
       coverage.next += 1;
       due.set(task, seq);
@@ -108,7 +129,12 @@ function* checkCheckpoints(story: Story): Iterable<Breach> {
     }
     for (const [task, seq] of due) {
       due.delete(task);
-      if (!story.isSound(task) || (covered.get(`${event.epoch} ${task}`) ?? 0) >= seq || (finished.get(task) ?? 0) >= seq) continue;
+      if (
+        !story.isSound(task) ||
+        (covered.get(`${event.epoch} ${task}`) ?? 0) >= seq ||
+        (finished.get(task) ?? 0) >= seq
+      )
+        continue;
       yield {
         says: `the checkpoint of shard ${event.shard} at ${event.sequence} leaves record ${seq} of task ${task} in no snapshot`,
         events: [event],

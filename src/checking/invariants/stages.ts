@@ -47,9 +47,17 @@ export const stageInvariants: readonly Invariant[] = [
         if (start === undefined) {
           yield { says: `a driver was called for ${name}, which has no committed start`, events: [event] };
         } else if (!isOfStart(event.fence, start)) {
-          yield { says: `a driver was called for ${name} with another fence than its start`, sequences: [start.sequence], events: [event] };
+          yield {
+            says: `a driver was called for ${name} with another fence than its start`,
+            sequences: [start.sequence],
+            events: [event],
+          };
         } else if (event.at < start.at) {
-          yield { says: `a driver was called for ${name} before its start was committed`, sequences: [start.sequence], events: [event] };
+          yield {
+            says: `a driver was called for ${name} before its start was committed`,
+            sequences: [start.sequence],
+            events: [event],
+          };
         }
       }
     },
@@ -65,7 +73,11 @@ export const stageInvariants: readonly Invariant[] = [
         const name = `${event.key}: attempt ${event.attempt}`;
         if (start === undefined) yield { says: `${name} had an effect without a committed start`, events: [event] };
         else if (!isOfStart(event.fence, start)) {
-          yield { says: `${name} had an effect under another fence than its start`, sequences: [start.sequence], events: [event] };
+          yield {
+            says: `${name} had an effect under another fence than its start`,
+            sequences: [start.sequence],
+            events: [event],
+          };
         }
       }
     },
@@ -98,6 +110,9 @@ function* checkEpochOfEnds(story: Story): Iterable<Breach> {
   }
 }
 
-function isOfStart(fence: { readonly shard: number; readonly epoch: number; readonly sequence: number }, start: StageStart): boolean {
+function isOfStart(
+  fence: { readonly shard: number; readonly epoch: number; readonly sequence: number },
+  start: StageStart,
+): boolean {
   return fence.shard === start.shard && fence.epoch === start.epoch && fence.sequence === start.sequence;
 }

@@ -3,7 +3,8 @@ import { z } from 'zod';
 
 import type { EngineConfig } from '../../../src/core/config.ts';
 import { definePipeline, RetryableError, type StageContext } from '../../../src/index.ts';
-import { checkJournal, readWholeJournal } from '../../support/journal-checker.ts';
+import { checkJournal } from '../../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { Gate, tapJournal } from '../../support/port-taps.ts';
 import { ShardWorld } from '../../support/shard-world.ts';
 

@@ -6,7 +6,8 @@ import type { TaskRecord } from '../../../src/core/records.ts';
 import { definePipeline, type StageContext } from '../../../src/index.ts';
 import type { PipelineDefinition } from '../../../src/pipeline/definition.ts';
 import type { Engine } from '../../../src/supervisor/engine.ts';
-import { checkJournal, readWholeJournal, type JournalReport } from '../../support/journal-checker.ts';
+import { checkJournal, type JournalReport } from '../../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { ShardWorld } from '../../support/shard-world.ts';
 
 /** How long the lookup of an innocent takes. */

@@ -4,7 +4,8 @@ import type { EngineConfig } from '../../../src/core/config.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
 import type { StageContext } from '../../../src/index.ts';
 import type { Engine } from '../../../src/supervisor/engine.ts';
-import { checkJournal, readWholeJournal } from '../../support/journal-checker.ts';
+import { checkJournal } from '../../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { aPipeline } from '../../support/shard-kit.ts';
 import { ShardWorld } from '../../support/shard-world.ts';
 

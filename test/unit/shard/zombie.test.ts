@@ -4,7 +4,8 @@ import type { Engine } from '../../../src/supervisor/engine.ts';
 import { TestEngine } from '../../../src/testing.ts';
 import type { SnapshotStore } from '../../../src/ports/snapshots.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
-import { checkJournal, readWholeJournal } from '../../support/journal-checker.ts';
+import { checkJournal } from '../../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { Gate, tapJournal, tapLeases, tapSnapshots } from '../../support/port-taps.ts';
 import { aPipeline, epochOf, shard } from '../../support/shard-kit.ts';
 

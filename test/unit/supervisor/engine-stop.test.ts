@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import type { EngineConfig } from '../../../src/core/config.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
-import { checkJournal, readWholeJournal } from '../../support/journal-checker.ts';
+import { checkJournal } from '../../../src/checking/journal-report.ts';
+import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { Gate, tapJournal } from '../../support/port-taps.ts';
 import { aPipeline, shard } from '../../support/shard-kit.ts';
 import { outcomeOf, ShardWorld } from '../../support/shard-world.ts';
