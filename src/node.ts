@@ -39,6 +39,7 @@ import { writeGuard } from './supervisor/write-guard.ts';
 import { AckInbox } from './transport/ack-inbox.ts';
 import type { EngineInfo, PipelineSummary } from './transport/engine-info.ts';
 import { JsonApi } from './transport/json-api.ts';
+import { shownNatsUrl } from './transport/nats-address.ts';
 import { NatsBus } from './transport/nats-bus.ts';
 import { connectNats, type NatsLink, type NatsLinkOptions } from './transport/nats-connection.ts';
 import { maximumMessageBytes } from './transport/request-codec.ts';
@@ -81,7 +82,7 @@ export interface NodeOptions {
 export interface RunningNode {
   readonly nodeId: NodeId;
   readonly config: EngineConfig;
-  /** Where clients find the NATS server. */
+  /** Where clients find the NATS server; without credentials. */
   readonly natsUrl: string;
   readonly durability: DurabilityReport;
   /** A client over the node's own connection. */
@@ -319,8 +320,7 @@ async function findNats(
 }> {
   const { servers, monitorUrls, dataDir } = options.nats ?? {};
   if (servers !== undefined) {
-    const first = typeof servers === 'string' ? servers : (servers[0] ?? '');
-    return { servers, url: first, monitorUrls };
+    return { servers, url: shownNatsUrl(servers), monitorUrls };
   }
   if (config.replicas !== 1) {
     throw new EngineError('CONFIG_INVALID', 'replicas above 1 need a NATS cluster', {

@@ -38,7 +38,7 @@ export class CredentialWatch {
 
   /** Looks at all that are watched: some credential was taken back. */
   check(): void {
-    for (const watched of [...this.#watched]) {
+    for (const watched of this.#watched) {
       const now = this.#recheck(watched.principal);
       if (now === null) this.#forget(watched);
       else if (now.role === watched.principal.role) continue;

@@ -19,7 +19,8 @@ const secretEndings = [
 
 /**
  * `value` with everything replaced that stands under a secret's name, at any depth: authorization, cookie, set-cookie,
- * token, password, secret, credentials and their like, in any case and also as an ending (`accessToken`, `API_KEY`).
+ * token, password, secret, credentials and their like, in any case and also as an ending (`accessToken`, `API_KEY`); and with the user
+ * and password taken out of every URL in a text.
  *
  * The value itself is never changed; without a secret it is given back as it is. Class instances other than plain
  * objects, arrays and maps of the JSON kind are left to whoever writes them.
@@ -34,7 +35,15 @@ export function isSecretName(name: string): boolean {
   return secretEndings.some((ending) => plain.endsWith(ending));
 }
 
+/** What stands between `://` and the last `@` before the end of the authority: a password may hold one that is not encoded. */
+const urlCredentials = /(:\/\/)[^\s/?#"'<>]*@/g;
+
+function redactText(text: string): string {
+  return text.includes('://') && text.includes('@') ? text.replace(urlCredentials, `$1${redacted}@`) : text;
+}
+
 function redactLevel(value: unknown, level: number): unknown {
+  if (typeof value === 'string') return redactText(value);
   if (typeof value !== 'object' || value === null) return value;
   if (level > deepestLevel) return '[too deep]';
   if (Array.isArray(value)) {

@@ -38,6 +38,16 @@ export function parseNatsUrls(urls: string | readonly string[]): NatsAddresses {
   };
 }
 
+/**
+ * The first of the servers as a URL that may be shown: without credentials.
+ *
+ * @throws EngineError as {@link parseNatsUrls}
+ */
+export function shownNatsUrl(urls: string | readonly string[]): string {
+  const [first = ''] = parseNatsUrls(urls).servers;
+  return first.includes('://') ? first : `nats://${first}`;
+}
+
 function credentialsOf(url: URL): NatsAddresses['credentials'] {
   const user = decodeURIComponent(url.username);
   return url.password === ''

@@ -23,6 +23,11 @@ export class RecordedSpans {
     return this.#exporter.getFinishedSpans().filter((span) => span.name === name);
   }
 
+  /** All ended spans. */
+  get all(): readonly ReadableSpan[] {
+    return this.#exporter.getFinishedSpans();
+  }
+
   /** The one span of that name. */
   only(name: string): ReadableSpan {
     const [span, ...more] = this.named(name);

@@ -88,7 +88,15 @@ describe('the matrix of roles, routes and methods', () => {
   it('answers nobody without a credential but on the health paths, whatever the method and wherever there might be something', async () => {
     const places = new Set([
       ...world.admin.routes.map(addressOf),
-      ...['/api', '/api/', '/api/nothing', '/metrics', '/api/live', '/api/inspect/t-1', '/admin', '/.env', '/livez/x'],
+      '/api',
+      '/api/',
+      '/api/nothing',
+      '/metrics',
+      '/api/live',
+      '/api/inspect/t-1',
+      '/admin',
+      '/.env',
+      '/livez/x',
     ]);
     for (const path of places) {
       for (const method of ['GET', 'HEAD', 'POST', 'DELETE', 'PUT', 'PATCH', 'OPTIONS']) {

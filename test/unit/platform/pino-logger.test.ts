@@ -22,6 +22,16 @@ describe('PinoLogger', () => {
     expect(text().split(redacted).length - 1).toBeGreaterThanOrEqual(9);
   });
 
+  it('writes no password that stands in a URL, also not in the message, the stack or the cause of an error', () => {
+    const { logger, text } = capture({ fields: { proxy: `http://${canary}@proxy.example` } });
+    const url = `nats://app:${canary}%40@${canary}@10.0.0.5:4222/x?y=1`;
+    logger.info({ url, list: [`first ${url}, then https://u:${canary}@b.example/`] }, 'connected');
+    const cause = new Error(`cannot reach ${url}`);
+    logger.error({ err: Object.assign(new Error(`GET ${url} failed`, { cause }), { request: { url } }) }, 'failed');
+    expect(text()).not.toContain(canary);
+    expect(text()).toContain(`nats://${redacted}@10.0.0.5:4222/x?y=1`);
+  });
+
   it('writes an error with its type, stack and cause', () => {
     const { logger, text } = capture();
     logger.error({ err: new TypeError('outer', { cause: new Error('inner') }) }, 'failed');
@@ -85,6 +95,13 @@ describe('redaction', () => {
   it.each(['tokens', 'secretary', 'cookieCount', 'taskId', 'idempotencyKey'])('does not take %s for a secret', (name) =>
     expect(isSecretName(name)).toBe(false),
   );
+
+  it.each([
+    'https://example.org/a@b',
+    'https://example.org?mail=a@b.example',
+    'a@b.example',
+    'see https://a.example or c@d',
+  ])('leaves a text without credentials as it is: %s', (text) => expect(redactSecrets({ text })).toEqual({ text }));
 
   it('cuts what is nested without end, also a value that holds itself', () => {
     const cyclic: Record<string, unknown> = { token: canary };

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { parseNatsUrls } from '../../../src/transport/nats-address.ts';
+import { parseNatsUrls, shownNatsUrl } from '../../../src/transport/nats-address.ts';
 
 describe('NATS server URLs', () => {
   it('are taken apart into addresses and credentials', () => {
@@ -19,6 +19,15 @@ describe('NATS server URLs', () => {
     expect(parseNatsUrls(' a:1, nats://b:2 ,').servers).toEqual(['a:1', 'b:2']);
     expect(parseNatsUrls(['a:1,b:2', 'tls://c:3']).servers).toEqual(['a:1', 'b:2', 'tls://c:3']);
     expect(parseNatsUrls('nats://[::1]:4222').servers).toEqual(['[::1]:4222']);
+  });
+
+  it.each([
+    ['nats://user:hush@host:4222', 'nats://host:4222'],
+    ['hush@host:4222,other:1', 'nats://host:4222'],
+    ['tls://user:p@hush@host', 'tls://host'],
+    [['host:1', 'nats://user:hush@other:2'], 'nats://host:1'],
+  ] as const)('of %j the first is shown without credentials', (urls, shown) => {
+    expect(shownNatsUrl(urls)).toBe(shown);
   });
 
   it.each(['', ' , ', 'http://host:1', 'nats://', 'nats://user:hush@:port', 'nats://user:hush@host:99999'])(
