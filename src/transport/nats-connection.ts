@@ -6,6 +6,7 @@ import {
   type Authenticator,
   type ConnectionOptions,
   type NodeConnectionOptions,
+  type Server,
 } from '@nats-io/transport-node';
 import { asError, EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -45,8 +46,11 @@ export const linkDefaults = {
   inboxPrefix: '_INBOX.cabinet',
   connectTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
-  /** How long one address may take to greet: a frozen server accepts connections and says nothing. */
-  dialTimeoutMs: 5_000,
+  /**
+   * How long one address may take to greet: a frozen server accepts connections and says nothing. The client library knows but one
+   * such time for the first dial and for all after it.
+   */
+  dialTimeoutMs: 2_000,
   /** Wait between two attempts to connect. */
   reconnectWaitMs: 250,
   /** A half-open connection is noticed within three of these: well before a frozen server costs a node its lease. */
@@ -92,6 +96,7 @@ function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): Node
     // The library's default gives up after ten attempts and then stays closed.
     maxReconnectAttempts: -1,
     reconnectTimeWait: linkDefaults.reconnectWaitMs,
+    reconnectToServer: longestUndialed,
     pingInterval: linkDefaults.pingIntervalMs,
     maxPingOut: linkDefaults.maxPingsOut,
     // An Error with a stack for every request costs more than the request itself.
@@ -102,6 +107,18 @@ function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): Node
   };
   const needsTls = options.tls !== undefined || addresses.servers.some((server) => server.startsWith('tls://'));
   return needsTls ? { ...base, tls: { ...options.tls } } : base;
+}
+
+/**
+ * The server to dial: of those known the one whose last dial is the longest ago. The library's own turn begins with the server that was
+ * just lost, and a frozen one would take the whole dial time once more while the others could be had at once.
+ */
+function longestUndialed(pool: readonly Server[]): Server | null {
+  const [first = null] = pool;
+  return pool.reduce(
+    (found, server) => (found === null || server.lastConnect < found.lastConnect ? server : found),
+    first,
+  );
 }
 
 const encoder = new TextEncoder();

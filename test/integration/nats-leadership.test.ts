@@ -1,17 +1,21 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/client.ts';
 import { journalStream } from '../../src/core/subjects.ts';
+import { SystemClock } from '../../src/platform/system-clock.ts';
+import { connectNats } from '../../src/transport/nats-connection.ts';
 import type { EngineChild } from '../support/engine-child.ts';
 import { EngineWorld } from '../support/engine-world.ts';
 import { ledgerPipeline } from '../support/ledger-pipeline.ts';
 import { askNats } from '../support/nats-api.ts';
-import { eventually } from '../support/nats-world.ts';
+import { eventually, RecordingLogger } from '../support/nats-world.ts';
 
 const stream = journalStream('it');
 const stepDowns = 5;
 const stepDownEveryMs = 2_000;
 /** Longest time without a finished task while leaders change. */
 const progressGapMs = 5_000;
+/** Three pings without an answer, and a second for what a loaded machine adds; the frozen server must not be dialed once more. */
+const moveLimitMs = 4_500;
 /** Of a request while no quorum is there. */
 const deadlineMs = 4_000;
 /** What a caller's own timers and a loaded machine may add to it. */
@@ -66,6 +70,30 @@ describe('a node whose stream changes its leader', () => {
     await eventually('the stream has all its replicas again', () => world.isJournalInSync(), 60_000);
     await world.expectAllDone();
     await expectNoLoss();
+  });
+
+  it('R-LOCK-2: leaves a server that freezes for another one at once, whichever of the three it is: no lease is lost, no shard is', async () => {
+    for (const [index, url] of world.nats.urls.entries()) {
+      const logger = new RecordingLogger();
+      // One of its connections knows of this server alone, until the server tells it of the others.
+      const link = await connectNats({ servers: url, name: 'watch', clock: new SystemClock(), logger });
+      const seen: string[] = [];
+      link.onStatus(({ kind }) => seen.push(kind));
+      const frozenAt = performance.now();
+      await world.nats.freeze(index);
+      await eventually('the link is up again', () => seen.includes('reconnected'));
+      const movedMs = performance.now() - frozenAt;
+      await world.nats.resume(index);
+      await link.close();
+      expect(seen.slice(0, 2)).toEqual(['disconnected', 'reconnected']);
+      expect(movedMs).toBeLessThan(moveLimitMs);
+      await eventually('the stream has all its replicas again', () => world.isJournalInSync(), 60_000);
+    }
+    await world.submitOrders(client, 'frozen', 20);
+    await world.untilAllEnd(client);
+    await world.expectAllDone();
+    await expectNoLoss();
+    expect((await engine.metrics())['lease_lost_total']).toBe(0);
   });
 
   it('R-FAIL-1: without a quorum callers get an error within their deadline; work resumes within 10 s of the next leader', async () => {
