@@ -19,6 +19,8 @@ for number in 1 2 3; do
   give "/data-$number"
 done
 give /node /keys/keys/node.nk
+# For services of your own that submit tasks: mount the volume `client-key`.
 give /client /keys/keys/client.nk
+give /operator /keys/keys/console.nk
 give /console /keys/keys/console.nk /tls/key.pem /tls/cert.pem
 give /console-data
