@@ -1,7 +1,7 @@
 # The engine as an image: node processes (`start`), the console (`admin`), and every other command of `cabinet`.
 #
-#   docker build -t cabinet-pipeline:0.1.0 .                                 engine alone, for NATS servers of their own
-#   docker build -t cabinet-pipeline:0.1.0 --build-arg VARIANT=embedded .    with a nats-server, for one container that does all
+#   docker build -t cabinet-pipeline:0.1.0 .                                          engine alone, for NATS servers of their own
+#   docker build -t cabinet-pipeline:0.1.0-embedded --build-arg VARIANT=embedded .    with a nats-server, for one container that does all
 #
 # It runs as user 10001 with a read-only root; /data is the only folder that it writes, beside a small /tmp. Pipelines are code:
 # put cabinet.config.mjs with what it imports into /app, by a mount or in an image of your own (`FROM cabinet-pipeline:0.1.0`).
