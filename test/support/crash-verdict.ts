@@ -1,15 +1,15 @@
+import type { JournalReport } from '../../src/checking/journal-report.ts';
 import type { TaskRecord } from '../../src/core/records.ts';
 import type { TaskView } from '../../src/core/task-view.ts';
 import type { CrashScenario } from './crash-scenarios.ts';
 import type { CrashWorld } from './crash-world.ts';
-import type { JournalReport } from './journal-checker.ts';
 
 /** Every promise that is broken at the end of a run, one a line; none when all hold. */
 export async function verdictOf(world: CrashWorld, scenario: CrashScenario): Promise<readonly string[]> {
   const report = await world.report();
   const found = [
     ...world.failures,
-    ...report.violations,
+    ...(await world.violations()),
     ...world.ledger.violations(),
     ...missingAnswers(world, report.records),
     ...repeatedCommands(report.records),

@@ -1,18 +1,20 @@
 import { PayloadStore } from '../../src/actors/payload-store.ts';
+import { checkJournal, type JournalReport } from '../../src/checking/journal-report.ts';
 import type { EngineConfig } from '../../src/core/config.ts';
 import type { OperatorResolution } from '../../src/core/messages.ts';
 import type { TaskView } from '../../src/core/task-view.ts';
 import type { PipelineDefinition } from '../../src/pipeline/definition.ts';
+import type { JournalEntry } from '../../src/ports/journal.ts';
 import { metricCatalog } from '../../src/ports/metric-catalog.ts';
 import type { Engine } from '../../src/supervisor/engine.ts';
 import { TestEngine } from '../../src/testing.ts';
 import { serveShard } from '../../src/transport/shard-service.ts';
 import { MortalBus } from './crash-bus.ts';
+import { callFields, CrashHistory, submitFields } from './crash-history.ts';
 import { crashPipelines, inputOf, plainPipeline, type Behavior, type CrashPorts } from './crash-pipelines.ts';
 import { Mortal, type CrashPoint } from './crash-points.ts';
 import { EffectLedger } from './effect-ledger.ts';
-import type { JournalReport } from './journal-checker.ts';
-import { tapBlobs, tapLeases, tapSnapshots } from './port-taps.ts';
+import { tapBlobs, tapJournal, tapLeases, tapSnapshots } from './port-taps.ts';
 import { TrimmedJournal } from './trimmed-journal.ts';
 
 /** One process of a node. */
@@ -53,6 +55,7 @@ export class CrashWorld {
   /** What went wrong with a process that lives. */
   readonly failures: string[] = [];
   readonly #journal: TrimmedJournal;
+  readonly #history: CrashHistory;
   readonly #points: readonly CrashPoint[];
   readonly #taken = new Set<string>();
   readonly #pipelines = new Map<string, PipelineDefinition<string>>();
@@ -65,6 +68,8 @@ export class CrashWorld {
       config: { snapshotEveryRecords: 3, snapshotIntervalMs: 200, abortGraceMs: 0, maxInterruptions: 20, ...config },
     });
     this.#journal = new TrimmedJournal(this.test.journal);
+    const { clock, config: settings } = this.test;
+    this.#history = new CrashHistory({ clock, ...settings });
   }
 
   /** Starts a process of a node; does not wait for it. */
@@ -83,8 +88,11 @@ export class CrashWorld {
     const service = { bus, namespace: config.namespace, logger, unanswerable, maximumReplyBytes: 1024 * 1024 };
     const ports: CrashPorts = { ledger, process: mortal, clock: test.clock, taken: this.#taken };
     const engine: Engine = test.createEngine(nodeId, undefined, {
-      journal: this.#journal.tapped(mortal.tap),
-      snapshots: tapSnapshots(test.snapshots, mortal.tap),
+      journal: tapJournal(
+        this.#history.journal(this.#journal.keeping, nodeId, () => engine.status.incarnation),
+        mortal.tap,
+      ),
+      snapshots: tapSnapshots(this.#history.snapshots(test.snapshots), mortal.tap),
       leases: tapLeases(test.leases, mortal.tap),
       payloads: new PayloadStore({ blobs, config }),
       blobs,
@@ -126,9 +134,8 @@ export class CrashWorld {
 
   /** Ends every process at once, and lets one of each node come up. */
   restartAll(): void {
-    const last = this.processes.filter(({ mortal }) => !mortal.isDead);
-    for (const process of last) process.mortal.kill();
-    for (const process of last) this.launch(process.nodeId, process);
+    for (const { mortal } of this.processes) mortal.kill();
+    for (const process of this.#toReplace) this.launch(process.nodeId, process);
   }
 
   /** Stops the node in good order. Its process is replaced only when no other node runs. */
@@ -142,27 +149,37 @@ export class CrashWorld {
 
   async submit(taskId: string, behavior: Behavior, pipeline = plainPipeline): Promise<void> {
     this.#pipelines.set(taskId, pipeline);
-    await this.test.client.submit(pipeline, inputOf(behavior), { taskId });
+    const input = inputOf(behavior);
+    const made = this.test.client.submit(pipeline, input, { taskId });
+    await this.#history.call(submitFields(taskId, pipeline.name, input), made, ({ kind }) => ({ kind }));
     this.answered.push({ name: 'submit', taskId, commandId: taskId });
   }
 
   async command(name: ControlName, taskId: string, commandId = `${name}-${taskId}`): Promise<void> {
-    await this.test.client[name](taskId, { commandId });
+    const made = this.test.client[name](taskId, { commandId });
+    await this.#history.call(callFields(name, taskId, commandId), made, ({ repeated }) => ({ kind: 'done', repeated }));
     this.answered.push({ name, taskId, commandId });
   }
 
   async resolve(taskId: string, resolution: OperatorResolution, commandId: string): Promise<void> {
-    await this.test.client.resolve(taskId, resolution, { commandId });
+    const made = this.test.client.resolve(taskId, resolution, { commandId });
+    await this.#history.call(callFields('resolve', taskId, commandId), made, ({ repeated }) => ({
+      kind: 'done',
+      repeated,
+    }));
     this.answered.push({ name: 'resolve', taskId, commandId });
   }
 
   /** Resolves when the task has completed. @throws EngineError `TASK_FAILED` */
   async end(taskId: string): Promise<void> {
-    await this.test.client.result(this.#pipelines.get(taskId) ?? plainPipeline, taskId, { timeoutMs: 3_000_000 });
+    const pipeline = this.#pipelines.get(taskId) ?? plainPipeline;
+    const made = this.test.client.result(pipeline, taskId, { timeoutMs: 3_000_000 });
+    await this.#history.call(callFields('result', taskId), made, () => ({ kind: 'answer', state: 'completed' }));
   }
 
   view(taskId: string): Promise<TaskView> {
-    return this.test.client.get(taskId, { includePayloads: true });
+    const made = this.test.client.get(taskId, { includePayloads: true });
+    return this.#history.call(callFields('get', taskId), made, ({ state }) => ({ kind: 'answer', state }));
   }
 
   /** Virtual time of the scenario's own. */
@@ -176,8 +193,17 @@ export class CrashWorld {
   }
 
   /** What the whole journal says, with what was trimmed of it. */
-  report(): Promise<JournalReport> {
-    return this.test.run(this.#journal.report(this.test.config.shardCount, crashPipelines));
+  async report(): Promise<JournalReport> {
+    return checkJournal(await this.#entries(), crashPipelines);
+  }
+
+  /** Every broken invariant of journal, calls, effects, appends and snapshots. */
+  async violations(): Promise<readonly string[]> {
+    return this.#history.check(await this.#entries(), this.ledger);
+  }
+
+  #entries(): Promise<readonly JournalEntry[]> {
+    return this.test.run(this.#journal.entries(this.test.config.shardCount));
   }
 
   get #toReplace(): readonly CrashProcess[] {

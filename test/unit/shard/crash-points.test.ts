@@ -24,7 +24,8 @@ describe.each(crashScenarios)('$name', (scenario) => {
       expect([...singles, ...seconds].flatMap(({ violations }) => violations)).toEqual([]);
       expect(points.length).toBeGreaterThan(60);
       expect(pairs.length).toBeGreaterThanOrEqual(pairSampleSize);
-      expect(seconds.every(({ callsByProcess }) => callsByProcess.length > 2)).toBe(true);
+      expect(singles.reduce((missed, run) => missed + run.missed, 0)).toBe(0);
+      expect(seconds.reduce((missed, run) => missed + run.missed, 0)).toBeLessThan(pairs.length / 10);
     },
   );
 });
@@ -42,7 +43,7 @@ describe('a process that dies while it recovers', () => {
       await fc.assert(
         fc.asyncProperty(deaths, fc.constantFrom(...ofOneNode), async (drawn, scenario) => {
           const points = drawn.map((death, process) => ({ process, ...death }));
-          const { violations } = await runCrashes(scenario, points, { mayMiss: true });
+          const { violations } = await runCrashes(scenario, points);
           expect(violations).toEqual([]);
         }),
         { numRuns: 60 },
