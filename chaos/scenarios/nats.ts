@@ -2,6 +2,7 @@ import { ChaosWorld, type ScenarioOptions } from '../kit/chaos-world.ts';
 import { beginOutage, longestAcceptGapMs, reportOutages, type Outage } from '../kit/outages.ts';
 import { percentile } from '../kit/percentiles.ts';
 import type { Scenario, ScenarioResult } from '../kit/scenario.ts';
+import { joinParts } from '../kit/verdict.ts';
 import { pause, until } from '../kit/wait.ts';
 
 const shardCount = 16;
@@ -154,28 +155,12 @@ async function restartSingle(world: ChaosWorld, round: number): Promise<Outage> 
 }
 
 function together(cluster: ScenarioResult, single: ScenarioResult): ScenarioResult {
-  const parts = [cluster, single];
-  const sum = (count: (part: ScenarioResult) => number): number =>
-    parts.reduce((total, part) => total + count(part), 0);
+  const sum = (name: string): number => Number(cluster[name]) + Number(single[name]);
   return {
-    ...cluster,
-    tasks: sum(({ tasks }) => tasks),
-    completed: sum(({ completed }) => completed),
-    lost: sum(({ lost }) => lost),
-    repeated: sum(({ repeated }) => repeated),
-    duplicateEffects: sum(({ duplicateEffects }) => duplicateEffects),
-    faults: sum(({ faults }) => faults),
-    takeovers: sum(({ takeovers }) => takeovers),
-    refusedAppends: sum(({ refusedAppends }) => refusedAppends),
-    records: sum(({ records }) => records),
-    epochs: sum(({ epochs }) => epochs),
-    lateErrors: sum(({ lateErrors }) => lateErrors),
-    outages: sum(({ outages }) => Number(outages)),
-    leasesLost: sum(({ leasesLost }) => Number(leasesLost)),
-    acceptedInOutage: sum(({ acceptedInOutage }) => Number(acceptedInOutage)),
-    committedInOutage: sum(({ committedInOutage }) => Number(committedInOutage)),
-    violations: parts.flatMap(({ violations }) => violations),
-    ok: parts.every(({ ok }) => ok),
-    parts: { cluster, single },
+    ...joinParts({ cluster, single }),
+    outages: sum('outages'),
+    leasesLost: sum('leasesLost'),
+    acceptedInOutage: sum('acceptedInOutage'),
+    committedInOutage: sum('committedInOutage'),
   };
 }

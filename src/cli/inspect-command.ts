@@ -7,7 +7,7 @@ import type { InspectionStart } from '../inspector/encode-inspection.ts';
 import { inspectionFormats, type InspectionFormat } from '../inspector/inspection-frame.ts';
 import { inspectionSpeeds, type InspectionSpeed } from '../inspector/inspection-request.ts';
 import type { InspectionGateway } from '../inspector/inspection-gateway.ts';
-import { pause } from '../inspector/pause.ts';
+import { pause } from '../projections/pause.ts';
 import { type ConsoleAccess, withConsole } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { addClusterOptions, addExamples, type ClusterOptions, integerParser } from './options.ts';

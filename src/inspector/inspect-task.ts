@@ -9,7 +9,7 @@ import type { InspectedMachine } from './inspected-machine.ts';
 import type { InspectedStep } from './inspected-step.ts';
 import type { InspectionFrame } from './inspection-frame.ts';
 import type { InspectionRequest, InspectionSpeed } from './inspection-request.ts';
-import { pause } from './pause.ts';
+import { pause } from '../projections/pause.ts';
 import type { ShardTaps } from './shard-taps.ts';
 import { StepQueue } from './step-queue.ts';
 import { isFinished, startPoint, type TaskPoint } from './task-point.ts';

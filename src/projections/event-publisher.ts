@@ -14,6 +14,7 @@ import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { Random } from '../ports/random.ts';
 import { eventsOfEntry, type PipelineEvent } from './cloud-event.ts';
+import { EndlessRun } from './endless-run.ts';
 import { JournalLag } from './journal-lag.ts';
 import { comparePositions, parsePosition, partsOfPosition, startPosition, type Position } from './position.ts';
 import { ShardChain } from './shard-chain.ts';
@@ -44,8 +45,6 @@ export interface EventPublisherStatus {
 
 /** How often a publisher that stands by looks whether the other one still publishes; half of it more by chance. */
 export const standbyLookMs = 2_000;
-const firstRetryMs = 200;
-const longestRetryMs = 10_000;
 
 /**
  * Publishes the journal's events to a stream, each one once and in order. Where it goes on is said by the stream's own last
@@ -56,19 +55,23 @@ export class EventPublisher {
   readonly #deps: EventPublisherDeps;
   readonly #lag: JournalLag;
   readonly #published: Counter;
-  readonly #stopping = new AbortController();
-  #run: Promise<void> | null = null;
+  readonly #run: EndlessRun;
   #end: EventStreamEnd = { position: null, sequence: 0 };
   #reached = 0 as Sequence;
   #role: EventPublisherStatus['role'] = 'publishing';
   #publishedCount = 0;
-  #trouble: string | null = null;
   #stopMetrics: () => void = () => {};
 
   constructor(deps: EventPublisherDeps) {
     this.#deps = deps;
     this.#lag = new JournalLag(deps);
     this.#published = deps.metrics.counter(metricCatalog.eventsPublished);
+    this.#run = new EndlessRun({
+      clock: deps.clock,
+      work: () => this.#takeTurn(),
+      progress: () => this.#publishedCount,
+      onFailure: (error) => this.#tellFailure(error),
+    });
   }
 
   get status(): EventPublisherStatus {
@@ -77,54 +80,40 @@ export class EventPublisher {
       position: this.#end.position,
       lagMs: this.#lag.lagMs(this.#reached),
       publishedCount: this.#publishedCount,
-      trouble: this.#trouble,
+      trouble: this.#run.trouble,
     };
   }
 
   /** Begins to publish; returns at once. */
   start(): void {
-    if (this.#run !== null) return;
+    if (!this.#run.start()) return;
     const { metrics } = this.#deps;
     const lag = metrics.gauge(metricCatalog.eventPublisherLag);
     this.#stopMetrics = metrics.beforeRead(() => lag.set(this.#lag.lagMs(this.#reached) / 1_000));
     this.#lag.start();
-    this.#run = this.#publishForEver();
   }
 
   /** Resolves when it publishes no more. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#lag.stop();
     this.#stopMetrics();
-    await this.#run;
+    await this.#run.stop();
   }
 
-  async #publishForEver(): Promise<void> {
-    let retryMs = firstRetryMs;
-    while (!this.#isStopping) {
-      try {
-        this.#noteEnd(await this.#deps.stream.end());
-        const before = this.#publishedCount;
-        const met = await this.#publishOn();
-        if (this.#publishedCount > before) retryMs = firstRetryMs;
-        if (met === 'other') await this.#standBy();
-      } catch (thrown) {
-        if (this.#isStopping) return;
-        const error = asError(thrown);
-        this.#trouble = error.message;
-        const fields = { err: error, position: this.#end.position };
-        if (error instanceof EngineError && error.code === 'LOG_REGRESSED') {
-          this.#deps.logger.error(
-            fields,
-            'the journal ends before what was published of it: no events until it is put right',
-          );
-        } else {
-          this.#deps.logger.warn(fields, 'events cannot be published now; it is tried again');
-        }
-        await this.#pause(retryMs);
-        retryMs = Math.min(longestRetryMs, retryMs * 2);
-      }
+  /** Publishes on from where the stream ends, or stands by while another one does. */
+  async #takeTurn(): Promise<void> {
+    this.#noteEnd(await this.#deps.stream.end());
+    if ((await this.#publishOn()) === 'other') await this.#standBy();
+  }
+
+  #tellFailure(error: Error): void {
+    const { logger } = this.#deps;
+    const fields = { err: error, position: this.#end.position };
+    if (error instanceof EngineError && error.code === 'LOG_REGRESSED') {
+      logger.error(fields, 'the journal ends before what was published of it: no events until it is put right');
+      return;
     }
+    logger.warn(fields, 'events cannot be published now; it is tried again');
   }
 
   /** Publishes until it is stopped or meets another publisher's message. */
@@ -135,13 +124,13 @@ export class EventPublisher {
     const from = Math.max(0, sequence - 1) as Sequence;
     const chain = new ShardChain(sequence === 0 ? null : from);
     const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, this.#stopping.signal]);
+    const signal = AbortSignal.any([stop.signal, this.#run.signal]);
     const waiting: { readonly entry: JournalEntry; readonly events: readonly PipelineEvent[] }[] = [];
     let publishing: Promise<void> | null = null;
     let ending: { readonly failure: Error | null } | null = null;
     const publish = async (): Promise<void> => {
       try {
-        while (waiting.length > 0 && !this.#isStopping && ending === null) {
+        while (waiting.length > 0 && !this.#run.isStopping && ending === null) {
           const taken = waiting.splice(0, entriesOf(waiting));
           const outcome = await this.#publishAll(taken.flatMap(({ events }) => events));
           if (outcome === 'other') ending = { failure: null };
@@ -198,7 +187,7 @@ export class EventPublisher {
       this.#noteEnd({ position: part.at(-1)?.position ?? null, sequence: outcome.sequence });
     }
     this.#role = 'publishing';
-    this.#trouble = null;
+    this.#run.clearTrouble();
     return 'published';
   }
 
@@ -217,9 +206,9 @@ export class EventPublisher {
     if (this.#role !== 'standby') logger.info({}, 'another process publishes the events; this one stands by');
     this.#role = 'standby';
     let known = (await stream.end()).sequence;
-    while (!this.#isStopping) {
+    while (!this.#run.isStopping) {
       // Two that stand by shall not come back at one time.
-      await this.#pause(standbyLookMs * (1 + random.next() / 2));
+      await this.#run.pause(standbyLookMs * (1 + random.next() / 2));
       const end = await stream.end();
       this.#noteEnd(end);
       if (end.sequence === known) return;
@@ -233,24 +222,6 @@ export class EventPublisher {
     if (position === null) return;
     const { sequence } = partsOfPosition(parsePosition(position, 'position'));
     this.#reached = Math.max(this.#reached, sequence) as Sequence;
-  }
-
-  get #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#stopping;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#deps.clock.setTimer(delayMs, done);
-      if (signal.aborted) done();
-      else signal.addEventListener('abort', done);
-    });
   }
 }
 

@@ -6,6 +6,7 @@ import type { Logger } from '../ports/logger.ts';
 import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Metrics } from '../ports/metrics.ts';
 import type { TaskIndexStore } from '../ports/task-index.ts';
+import { EndlessRun } from './endless-run.ts';
 import { JournalLag } from './journal-lag.ts';
 import { keepTrimmedTasks, TrimmedTasks } from './rebuilt-rows.ts';
 import { sequenceOf, TaskFollower } from './task-follower.ts';
@@ -43,9 +44,6 @@ export interface TaskProjectorStatus {
 export const maximumExpiredTasks = 500;
 /** Time between two looks for finished tasks whose retention has ended. */
 const expireEveryMs = 5_000;
-/** Wait before journal or index are tried again; it doubles up to the longest. */
-const firstRetryMs = 200;
-const longestRetryMs = 10_000;
 
 /**
  * Keeps a task index in step with the journal. It goes on from the index's own position, in steps that are stored whole, so that
@@ -59,8 +57,7 @@ export class TaskProjector {
   readonly #deps: TaskProjectorDeps;
   readonly #lag: JournalLag;
   readonly #unreadable: Counter;
-  readonly #stopping = new AbortController();
-  #run: Promise<void> | null = null;
+  readonly #run: EndlessRun;
   #rebuild: Promise<void> | null = null;
   /** The follower of now, which a rebuild stops at its end. */
   #following: { readonly stop: AbortController; readonly ended: Promise<unknown> } | null = null;
@@ -70,12 +67,17 @@ export class TaskProjector {
   #expiring: Promise<void> = Promise.resolve();
   #stopMetrics: () => void = () => {};
   #unreadableEntryCount = 0;
-  #trouble: string | null = null;
 
   constructor(deps: TaskProjectorDeps) {
     this.#deps = deps;
     this.#lag = new JournalLag(deps);
     this.#unreadable = deps.metrics.counter(metricCatalog.taskIndexUnreadable);
+    this.#run = new EndlessRun({
+      clock: deps.clock,
+      work: () => this.#followOn(),
+      progress: () => deps.index.position,
+      onFailure: (error) => this.#onFailure(error),
+    });
   }
 
   get status(): TaskProjectorStatus {
@@ -89,13 +91,13 @@ export class TaskProjector {
       rowCount: index.rowCount,
       isRebuilding: this.#rebuild !== null,
       unreadableEntryCount: this.#unreadableEntryCount,
-      trouble: this.#trouble,
+      trouble: this.#run.trouble,
     };
   }
 
   /** Begins to follow; returns at once. */
   start(): void {
-    if (this.#run !== null) return;
+    if (!this.#run.start()) return;
     const { metrics, index } = this.#deps;
     const lag = metrics.gauge(metricCatalog.taskIndexLag);
     const rows = metrics.gauge(metricCatalog.taskIndexRows);
@@ -105,16 +107,15 @@ export class TaskProjector {
     });
     this.#lag.start();
     this.#armExpiry(0);
-    this.#run = this.#followForEver();
   }
 
   /** Resolves when nothing of it runs any more. The index stays open. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    const stopped = this.#run.stop();
     this.#expireTimer?.cancel();
     this.#lag.stop();
     this.#stopMetrics();
-    await Promise.allSettled([this.#run, this.#rebuild, this.#expiring]);
+    await Promise.allSettled([stopped, this.#rebuild, this.#expiring]);
   }
 
   /**
@@ -133,29 +134,12 @@ export class TaskProjector {
     return this.#rebuild;
   }
 
-  async #followForEver(): Promise<void> {
-    let retryMs = firstRetryMs;
-    while (!this.#isStopping) {
-      const { position } = this.#deps.index;
-      try {
-        await this.#followOn();
-      } catch (thrown) {
-        if (this.#isStopping) return;
-        const error = asError(thrown);
-        await this.#onTrouble(error);
-        if (this.#deps.index.position !== position) retryMs = firstRetryMs;
-        await this.#pause(retryMs);
-        retryMs = Math.min(longestRetryMs, retryMs * 2);
-      }
-    }
-  }
-
   async #followOn(): Promise<void> {
     let gate: Promise<void>;
     do await (gate = this.#mayFollow);
     while (gate !== this.#mayFollow); // Another rebuild may have begun meanwhile.
     const stop = new AbortController();
-    const signal = AbortSignal.any([stop.signal, this.#stopping.signal]);
+    const signal = AbortSignal.any([stop.signal, this.#run.signal]);
     const run = this.#followerOf(this.#deps.index).follow({ signal });
     this.#following = { stop, ended: run.catch(() => undefined) };
     try {
@@ -165,8 +149,7 @@ export class TaskProjector {
     }
   }
 
-  async #onTrouble(error: Error): Promise<void> {
-    this.#trouble = error.message;
+  async #onFailure(error: Error): Promise<void> {
     const { logger, index } = this.#deps;
     const fields = { err: error, position: index.position };
     const isLost = error instanceof EngineError && (error.code === 'LOG_REGRESSED' || error.code === 'RECORD_CORRUPT');
@@ -179,7 +162,7 @@ export class TaskProjector {
       // What the old one says of trimmed tasks may be of a journal that is gone.
       await this.#rebuildOnce({ keepsTrimmed: false });
     } catch (thrown) {
-      if (!this.#isStopping)
+      if (!this.#run.isStopping)
         logger.warn({ err: asError(thrown) }, 'the task index was not built anew; it is tried again');
     }
   }
@@ -198,7 +181,7 @@ export class TaskProjector {
         await this.#catchUp(next, trimmed, (await journal.bounds()).last);
         if (keepsTrimmed) keptCount = await keepTrimmedTasks({ from: index, to: next, trimmed });
         await index.adopt(next);
-        this.#trouble = null;
+        this.#run.clearTrouble();
       } finally {
         resume();
       }
@@ -213,9 +196,10 @@ export class TaskProjector {
 
   async #catchUp(next: TaskIndexStore, trimmed: TrimmedTasks, through: Sequence): Promise<void> {
     if (through > sequenceOf(next)) {
-      await this.#followerOf(next).follow({ signal: this.#stopping.signal, through, trimmed });
+      await this.#followerOf(next).follow({ signal: this.#run.signal, through, trimmed });
     }
-    if (this.#isStopping) throw new EngineError('CANCELED', 'the task index was being built anew when it was stopped');
+    if (this.#run.isStopping)
+      throw new EngineError('CANCELED', 'the task index was being built anew when it was stopped');
   }
 
   /** Ends the follower of now and keeps the next one waiting until the returned function is called. */
@@ -241,7 +225,7 @@ export class TaskProjector {
           'the journal was trimmed before its tasks were read; the index may lack some, or keep what they were',
         ),
       onStored: () => {
-        if (this.#rebuild === null) this.#trouble = null;
+        if (this.#rebuild === null) this.#run.clearTrouble();
       },
     });
   }
@@ -257,7 +241,7 @@ export class TaskProjector {
   }
 
   #armExpiry(delayMs: number): void {
-    if (this.#isStopping) return;
+    if (this.#run.isStopping) return;
     this.#expireTimer = this.#deps.clock.setTimer(delayMs, () => {
       this.#expiring = this.#expire();
     });
@@ -269,26 +253,8 @@ export class TaskProjector {
     try {
       count = await index.expire(clock.now() - finishedRetentionMs, maximumExpiredTasks);
     } catch (thrown) {
-      if (!this.#isStopping) logger.warn({ err: asError(thrown) }, 'finished tasks stay in the index for now');
+      if (!this.#run.isStopping) logger.warn({ err: asError(thrown) }, 'finished tasks stay in the index for now');
     }
     this.#armExpiry(count === maximumExpiredTasks ? 0 : expireEveryMs);
-  }
-
-  get #isStopping(): boolean {
-    return this.#stopping.signal.aborted;
-  }
-
-  #pause(delayMs: number): Promise<void> {
-    const { signal } = this.#stopping;
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#deps.clock.setTimer(delayMs, done);
-      if (signal.aborted) done();
-      else signal.addEventListener('abort', done);
-    });
   }
 }

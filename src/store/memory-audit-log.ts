@@ -8,14 +8,8 @@ import type {
   AuditRecord,
   AuditVerdict,
 } from '../ports/audit-log.ts';
-import {
-  ChainWalk,
-  checkAuditQuery,
-  decodeRecord,
-  encodeRecord,
-  firstPreviousHash,
-  matchesAuditQuery,
-} from './audit-chain.ts';
+import { ChainWalk, encodeRecord, firstPreviousHash } from './audit-chain.ts';
+import { AuditPageReading } from './audit-page-reading.ts';
 
 /** The audit log in this process's memory, kept as bytes, so that nobody holds what the log holds. */
 export class MemoryAuditLog implements AuditLog {
@@ -31,16 +25,9 @@ export class MemoryAuditLog implements AuditLog {
   }
 
   async list(query: AuditQuery): Promise<AuditPage> {
-    const behind = checkAuditQuery(query) ?? this.#bodies.length + 1;
-    const entries: AuditPage['entries'][number][] = [];
-    let position = Math.min(behind, this.#bodies.length + 1) - 1;
-    for (; position >= 1 && entries.length < query.limit; position -= 1) {
-      const body = this.#bodies[position - 1] ?? null;
-      if (body === null) continue;
-      const { entry, hash } = decodeRecord(position, body);
-      if (matchesAuditQuery(entry, query)) entries.push({ ...entry, position, hash });
-    }
-    return { entries, next: position >= 1 ? String(position + 1) : null };
+    const reading = new AuditPageReading(query, this.#bodies.length);
+    while (reading.position >= 1 && !reading.isFull) reading.take(this.#bodies[reading.position - 1] ?? null);
+    return reading.page();
   }
 
   async verify(anchor?: AuditAnchor): Promise<AuditVerdict> {

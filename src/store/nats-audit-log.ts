@@ -13,14 +13,8 @@ import type {
 } from '../ports/audit-log.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
-import {
-  ChainWalk,
-  checkAuditQuery,
-  decodeRecord,
-  encodeRecord,
-  firstPreviousHash,
-  matchesAuditQuery,
-} from './audit-chain.ts';
+import { ChainWalk, checkAuditQuery, decodeRecord, encodeRecord, firstPreviousHash } from './audit-chain.ts';
+import { AuditPageReading } from './audit-page-reading.ts';
 import type { BucketApi, StoredMessage } from './bucket-api.ts';
 import { ensureStream } from './buckets.ts';
 import { messageIdHeader } from './journal-message.ts';
@@ -117,25 +111,18 @@ export class NatsAuditLog implements AuditLog {
   }
 
   async list(query: AuditQuery): Promise<AuditPage> {
-    const cursor = checkAuditQuery(query);
-    const newest = await this.#newest();
-    const behind = Math.min(cursor ?? newest + 1, newest + 1);
-    const entries: AuditPage['entries'][number][] = [];
-    let position = behind - 1;
-    const stopAt = Math.max(0, position - maximumScannedEntries);
-    while (position > stopAt && entries.length < query.limit) {
-      const from = Math.max(stopAt + 1, position - messagesPerWindow + 1);
-      const window = await this.#readRange(from, position);
+    // Before the server is asked of anything.
+    checkAuditQuery(query);
+    const reading = new AuditPageReading(query, await this.#newest());
+    const stopAt = Math.max(0, reading.position - maximumScannedEntries);
+    while (reading.position > stopAt && !reading.isFull) {
+      const from = Math.max(stopAt + 1, reading.position - messagesPerWindow + 1);
+      const window = await this.#readRange(from, reading.position);
       // Nothing is left below: what is older has reached its age.
-      if (window.every((message) => message === null)) return { entries, next: null };
-      for (; position >= from && entries.length < query.limit; position -= 1) {
-        const message = window[position - from] ?? null;
-        if (message === null) continue;
-        const { entry, hash } = decodeRecord(position, message.body);
-        if (matchesAuditQuery(entry, query)) entries.push({ ...entry, position, hash });
-      }
+      if (window.every((message) => message === null)) return reading.page({ isLast: true });
+      while (reading.position >= from && !reading.isFull) reading.take(window[reading.position - from]?.body ?? null);
     }
-    return { entries, next: position >= 1 ? String(position + 1) : null };
+    return reading.page();
   }
 
   async verify(anchor?: AuditAnchor): Promise<AuditVerdict> {

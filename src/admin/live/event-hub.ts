@@ -3,6 +3,7 @@ import type { Sequence } from '../../core/ids.ts';
 import type { Clock, TimerHandle } from '../../ports/clock.ts';
 import type { Journal } from '../../ports/journal.ts';
 import type { Logger } from '../../ports/logger.ts';
+import { pause } from '../../projections/pause.ts';
 import { partsOfPosition, startPosition, type Position } from '../../projections/position.ts';
 import type { EventFilter } from './event-filter.ts';
 import { EventRing } from './event-ring.ts';
@@ -189,7 +190,7 @@ export class EventHub {
         logger.warn({ err: error }, 'the console cannot follow the journal now; it is tried again');
         if (error instanceof EngineError && error.code === 'LOG_REGRESSED') this.#lose(error);
       }
-      if (!signal.aborted) await this.#pause(signal);
+      if (!signal.aborted) await pause(this.#deps.clock, retryMs, signal);
     }
   }
 
@@ -280,17 +281,5 @@ export class EventHub {
 
   #wake(): void {
     for (const done of this.#waiting) done();
-  }
-
-  #pause(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        timer.cancel();
-        signal.removeEventListener('abort', done);
-        resolve();
-      };
-      const timer = this.#deps.clock.setTimer(retryMs, done);
-      signal.addEventListener('abort', done);
-    });
   }
 }
