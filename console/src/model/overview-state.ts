@@ -27,7 +27,8 @@ export interface Latencies {
 /** What the topic `overview` tells. */
 export interface OverviewFrame {
   readonly statuses: readonly TaskGroup[];
-  readonly eventsPerSecond: Readonly<Record<string, number>>;
+  /** Null before a whole second was watched. */
+  readonly eventsPerSecond: Readonly<Record<string, number>> | null;
   readonly nodes: readonly Pick<ClusterNodeRow, 'nodeId' | 'status' | 'owned' | 'loopLagMs'>[];
   readonly shards: {
     readonly moves: number;
@@ -42,22 +43,26 @@ export interface OverviewFrame {
 /** The engine at one moment, as the overview draws it. */
 export interface OverviewState {
   readonly counts: ReadonlyMap<string, number>;
-  readonly completedPerSecond: number;
-  readonly givenUpPerSecond: number;
-  /** Attempts that failed; null where nothing tells of them. */
+  /** Rates are null while nothing tells of them. */
+  readonly completedPerSecond: number | null;
+  readonly givenUpPerSecond: number | null;
+  /** Attempts that failed. */
   readonly failedPerSecond: number | null;
   readonly latencies: Latencies | null;
+  /** Event-loop lag by node; null of a node that does not tell. */
+  readonly lagMs: ReadonlyMap<string, number | null>;
 }
 
 /** The state that a frame tells. */
-export function overviewOf({ statuses, eventsPerSecond, latencies }: OverviewFrame): OverviewState {
-  const rate = (type: string): number => eventsPerSecond[`io.cabinet.${type}`] ?? 0;
+export function overviewOf({ statuses, eventsPerSecond, latencies, nodes }: OverviewFrame): OverviewState {
+  const rate = (type: string): number | null => eventsPerSecond && (eventsPerSecond[`io.cabinet.${type}`] ?? 0);
   return {
     counts: countsOf(statuses),
     completedPerSecond: rate('task.completed'),
     givenUpPerSecond: rate('task.dead-lettered'),
     failedPerSecond: rate('stage.failed'),
     latencies,
+    lagMs: new Map(nodes.map(({ nodeId, loopLagMs }) => [nodeId, loopLagMs])),
   };
 }
 
@@ -71,9 +76,10 @@ export interface OverviewSample {
   readonly at: number;
   readonly running: number;
   readonly waiting: number;
-  readonly completedPerSecond: number;
-  readonly givenUpPerSecond: number;
+  readonly completedPerSecond: number | null;
+  readonly givenUpPerSecond: number | null;
   readonly failedPerSecond: number | null;
+  readonly lagMs: ReadonlyMap<string, number | null>;
   /** By {@link stageKey}. */
   readonly stageP95Ms: ReadonlyMap<string, number | null>;
   /** Of tasks, from submit to end. */
@@ -84,7 +90,7 @@ export interface OverviewSample {
 
 /** The point that a state makes at a moment, with how long the tasks took that ended shortly before, shortest first. */
 export function sampleOf(state: OverviewState, latencies: readonly number[], at: number): OverviewSample {
-  const { counts, completedPerSecond, givenUpPerSecond, failedPerSecond } = state;
+  const { counts, completedPerSecond, givenUpPerSecond, failedPerSecond, lagMs } = state;
   return {
     at,
     running: counts.get('running') ?? 0,
@@ -92,6 +98,7 @@ export function sampleOf(state: OverviewState, latencies: readonly number[], at:
     completedPerSecond,
     givenUpPerSecond,
     failedPerSecond,
+    lagMs,
     stageP95Ms: new Map((state.latencies?.stages ?? []).map((stage) => [stageKey(stage), stage.p95Ms])),
     p50Ms: rankOf(latencies, 0.5),
     p95Ms: rankOf(latencies, 0.95),

@@ -137,7 +137,8 @@ function options(
     height: given.height,
     legend: { show: false },
     cursor: { show: false },
-    padding: [8, 8, 0, 0],
+    // Room for the half of the last time that stands beyond the axis.
+    padding: [8, 24, 0, 0],
     scales: { y: { range: (_plot, _least, most) => [0, Number.isFinite(most) && most > 0 ? most * 1.15 : 1] } },
     axes: [
       {
@@ -146,7 +147,7 @@ function options(
         space: 90,
         values: (_plot, ticks) => ticks.map((seconds) => showTime(seconds * 1_000, given.isUtc).slice(0, 8)),
       },
-      { ...axis, size: 56, space: 34, values: (_plot, ticks) => ticks.map((value) => given.show(value)) },
+      { ...axis, size: 76, space: 34, values: (_plot, ticks) => ticks.map((value) => given.show(value)) },
     ],
     series: [
       {},

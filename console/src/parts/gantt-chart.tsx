@@ -172,6 +172,7 @@ function sentenceOf({ from, to, lanes, moves }: Gantt): string {
 
 function Legend({ gantt }: { readonly gantt: Gantt }): JSX.Element {
   const kinds = [...new Set(gantt.lanes.flatMap(({ spans }) => spans.map(({ kind }) => kind)))];
+  const hasFailed = gantt.lanes.some(({ spans }) => spans.some((span) => span.hasFailed));
   return (
     <p class="legend" aria-hidden="true">
       {kinds.map((kind) => (
@@ -182,6 +183,14 @@ function Legend({ gantt }: { readonly gantt: Gantt }): JSX.Element {
           {Object.hasOwn(statusNames, kind) ? statusNames[kind as keyof typeof statusNames] : kind}
         </span>
       ))}
+      {hasFailed && (
+        <span>
+          <svg width="14" height="10" viewBox="0 0 14 10" class="span fill-running has-failed">
+            <rect x="0" y="0" width="14" height="10" rx="2" />
+          </svg>
+          failed
+        </span>
+      )}
       {gantt.moves.length > 0 && (
         <span>
           <svg width="10" height="10" viewBox="0 0 10 10" class="move">

@@ -12,6 +12,8 @@ import { Instant } from '../parts/time.tsx';
 import { may } from '../session.ts';
 
 const everyMs = 3_000;
+const ticketAction = 'session.ticket';
+const pageSize = 200;
 const outcomes = ['allowed', 'refused', 'done', 'failed'] as const;
 
 interface Page {
@@ -42,11 +44,12 @@ function AuditLog(): JSX.Element {
   const key = `audit ${JSON.stringify(filter)}`;
   const [further, setFurther] = useState<{ readonly key: string; readonly pages: readonly Page[] } | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
+  const [showsTickets, setShowsTickets] = useState(false);
   const isHeld = further?.key === key;
   const live = useLive({
     key,
     everyMs,
-    load: (signal) => get<Page>('/api/audit', { ...filter, limit: 100 }, signal),
+    load: (signal) => get<Page>('/api/audit', { ...filter, limit: pageSize }, signal),
     isPaused: isHeld,
     topic: auditTopic,
   });
@@ -56,11 +59,14 @@ function AuditLog(): JSX.Element {
   const more = (): void => {
     if (next === null) return;
     setError(null);
-    get<Page>('/api/audit', { ...filter, limit: 100, cursor: next })
+    get<Page>('/api/audit', { ...filter, limit: pageSize, cursor: next })
       .then((page) => setFurther({ key, pages: [...(isHeld ? further.pages : []), page] }))
       .catch((thrown: unknown) => setError(asApiError(thrown)));
   };
-  const entries = pages.flatMap((page) => page.entries);
+  const all = pages.flatMap((page) => page.entries);
+  // Every page that opens its socket has a ticket: what was done would stand between them.
+  const hides = !showsTickets && filter.action === undefined;
+  const entries = hides ? all.filter(({ action }) => action !== ticketAction) : all;
   return (
     <Screen title="Audit">
       <search class="filter">
@@ -109,6 +115,16 @@ function AuditLog(): JSX.Element {
           <button type="submit">Filter</button>
         </form>
       </search>
+      {hides && entries.length < all.length && (
+        <p class="list-line">
+          <span class="quiet">
+            {all.length - entries.length} lines of sockets that were opened are left out{' '}
+            <button type="button" class="plain" onClick={() => setShowsTickets(true)}>
+              Show them
+            </button>
+          </span>
+        </p>
+      )}
       <Loaded live={live}>
         {() =>
           entries.length === 0 ? (

@@ -46,7 +46,7 @@ const completedSize = 500;
 const deadSize = 100;
 const maximumSamples = 300;
 const maximumChanges = 50;
-const stageColors = ['--accent', '--good', '--warn', '--held', '--bad'] as const;
+const lineColors = ['--accent', '--good', '--warn', '--held', '--bad'] as const;
 
 /** What the topic tells, for where there is no socket. */
 async function loadState(signal: AbortSignal): Promise<OverviewState> {
@@ -64,6 +64,7 @@ async function loadState(signal: AbortSignal): Promise<OverviewState> {
     givenUpPerSecond: (1_000 * died) / windowMs,
     failedPerSecond: null,
     latencies: null,
+    lagMs: new Map(),
   };
 }
 
@@ -146,7 +147,11 @@ function Tiles(props: {
   const up = cluster?.nodes.filter(({ status }) => status !== 'down').length;
   return (
     <dl class="tiles">
-      <Tile label="Throughput" value={showRate(now.completedPerSecond)} unit="completed per second">
+      <Tile
+        label="Throughput"
+        value={now.completedPerSecond === null ? '–' : showRate(now.completedPerSecond)}
+        unit="completed per second"
+      >
         {past === null ? '–' : showCount(past.endedLastMinute)} in the last minute
       </Tile>
       <Tile label="Latency p95" value={showDuration(rankOf(latencies, 0.95))} unit="submit to end">
@@ -218,11 +223,26 @@ function bucketsBefore(past: Past | null, first: number): readonly OverviewSampl
     completedPerSecond: bucket.endedPerSecond,
     givenUpPerSecond: diedAt.get(bucket.at) ?? 0,
     failedPerSecond: null,
+    lagMs: new Map(),
     stageP95Ms: new Map(),
     p50Ms: bucket.p50Ms,
     p95Ms: bucket.p95Ms,
     p99Ms: bucket.p99Ms,
   }));
+}
+
+function line(
+  from: readonly OverviewSample[],
+  label: string,
+  color: string,
+  value: (sample: OverviewSample) => number | null | undefined,
+  isDashed = false,
+): ChartLine {
+  return { label, color, isDashed, values: from.map((sample) => value(sample) ?? null) };
+}
+
+function times(from: readonly OverviewSample[]): readonly number[] {
+  return from.map(({ at }) => at);
 }
 
 function Charts(props: {
@@ -236,14 +256,8 @@ function Charts(props: {
   if (before.current === null && past !== null) before.current = bucketsBefore(past, samples[0]?.at ?? past.at);
   const all = [...(before.current ?? []), ...samples];
   const stages = useKnownStages(latencies);
-  const line = (
-    from: readonly OverviewSample[],
-    label: string,
-    color: string,
-    value: (sample: OverviewSample) => number | null | undefined,
-    isDashed = false,
-  ): ChartLine => ({ label, color, isDashed, values: from.map((sample) => value(sample) ?? null) });
-  const times = (from: readonly OverviewSample[]): readonly number[] => from.map(({ at }) => at);
+  // The first nodes by name: a table below has all of them.
+  const nodes = [...(samples.at(-1)?.lagMs.keys() ?? [])].toSorted().slice(0, lineColors.length);
   return (
     <div class="charts">
       <Chart
@@ -274,7 +288,7 @@ function Charts(props: {
             line(
               samples,
               label,
-              stageColors[index % stageColors.length] ?? '--accent',
+              lineColors[index % lineColors.length] ?? '--accent',
               ({ stageP95Ms }) => stageP95Ms.get(key),
               index % 2 === 1,
             ),
@@ -296,6 +310,16 @@ function Charts(props: {
           line(samples, 'waiting', '--warn', ({ waiting }) => waiting, true),
         ]}
       />
+      {nodes.length > 0 && (
+        <Chart
+          title="Event-loop lag of nodes"
+          times={times(samples)}
+          show={showDuration}
+          lines={nodes.map((nodeId, index) =>
+            line(samples, nodeId, lineColors[index] ?? '--accent', ({ lagMs }) => lagMs.get(nodeId), index % 2 === 1),
+          )}
+        />
+      )}
     </div>
   );
 }
@@ -303,8 +327,8 @@ function Charts(props: {
 /** The stages that have a line: once one has, it keeps it, also while it rests. */
 function useKnownStages(latencies: Latencies | null): readonly { readonly key: string; readonly label: string }[] {
   const known = useRef<readonly { readonly key: string; readonly label: string }[]>([]);
-  const room = stageColors.length - known.current.length;
-  const fresh = busiestStages(latencies, stageColors.length)
+  const room = lineColors.length - known.current.length;
+  const fresh = busiestStages(latencies, lineColors.length)
     .filter((stage) => !known.current.some(({ key }) => key === stageKey(stage)))
     .slice(0, room);
   if (fresh.length > 0) {

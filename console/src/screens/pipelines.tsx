@@ -250,12 +250,6 @@ function Stages(props: {
               <th scope="col" class="number">
                 Queued p95
               </th>
-              <th scope="col" class="number">
-                Timeout
-              </th>
-              <th scope="col" class="number">
-                Max attempts
-              </th>
               <th scope="col">Limits</th>
             </tr>
           </thead>
@@ -292,10 +286,10 @@ function Stages(props: {
                   <td class="number">{seconds(quantileOf(took, 0.5))}</td>
                   <td class="number">{seconds(quantileOf(took, 0.95))}</td>
                   <td class="number">{seconds(quantileOf(waited, 0.95))}</td>
-                  <td class="number">{showDuration(known?.timeoutMs ?? null)}</td>
-                  <td class="number">{known?.retry.maxAttempts ?? '–'}</td>
-                  <td class="clip">
+                  <td class="limits">
                     {[
+                      known === undefined ? null : `${known.retry.maxAttempts} attempts`,
+                      known === undefined || known.timeoutMs === null ? null : `${showDuration(known.timeoutMs)} each`,
                       known?.effect === 'atMostOnce' ? 'at most once' : null,
                       known?.concurrency === null || known === undefined ? null : `${known.concurrency} at one time`,
                       known?.port === null || known === undefined ? null : `port ${known.port}`,

@@ -215,15 +215,17 @@ function useTaskRows(key: string, terms: FilterTerms, order: TaskOrder): TaskRow
     const cursor = missing === null ? rows.next : rows.pages[missing]?.cursor;
     // A page is as long as it was when it was first read; the others are long, as many of them may be needed.
     const limit = missing === null ? furtherPageSize : (rows.pages[missing]?.count ?? furtherPageSize);
+    const take = (page: TaskPage): void => {
+      if (newestKey.current !== key) return;
+      const base = newest.current?.rows ?? rows;
+      const grown = missing === null ? withNextPage(base, page) : withPageAgain(base, missing, page.tasks);
+      const [top, bottom] = sight.current;
+      setHeld({ key, filter, rows: keptAround(grown, top, bottom) });
+    };
     isLoading.current = true;
     setError(null);
     get<TaskPage>('/api/tasks', { ...filter, ...order, limit, cursor: cursor ?? undefined })
-      .then((page) => {
-        if (newestKey.current !== key) return;
-        const base = newest.current?.rows ?? rows;
-        const next = missing === null ? withNextPage(base, page) : withPageAgain(base, missing, page.tasks);
-        setHeld({ key, filter, rows: keptAround(next, ...sight.current) });
-      })
+      .then(take)
       .catch((thrown: unknown) => setError(asApiError(thrown)))
       .finally(() => (isLoading.current = false));
   };

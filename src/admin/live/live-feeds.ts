@@ -76,10 +76,12 @@ export class LiveFeeds implements Feeds {
       }
       case 'overview': {
         const release = this.#hub.use();
+        const unwatch = this.#rates.watch();
         const source = { read: () => this.#readOverview(), everyMs: paceMs.overview };
         const leave = this.#openState(topic.kind, source, sink);
         return () => {
           leave();
+          unwatch();
           release();
         };
       }

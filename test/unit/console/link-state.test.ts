@@ -109,7 +109,7 @@ describe("the page's socket", () => {
   it.each([
     ['a delta is missing', delta(3)],
     ['a delta comes twice', delta(1)],
-    ['a snapshot comes twice', { type: 'snapshot', id: 'a', topic: 'x', position: null, data: 0 } as LiveFrame],
+    ['a snapshot comes twice', { type: 'snapshot', id: 'a', topic: 'x', position: null, data: 0 }],
   ])('leaves a connection on which %s, and goes on from its place on another one', (_, wrong) => {
     const link = new Link();
     link.put({ type: 'subscribed', id: 'a', topic: events });

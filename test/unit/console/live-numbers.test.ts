@@ -67,7 +67,7 @@ describe('what the overview is told', () => {
       { key: 'backingOff', count: 5 },
     ],
     eventsPerSecond: { 'io.cabinet.task.completed': 4, 'io.cabinet.stage.failed': 0.5 },
-    nodes: [],
+    nodes: [{ nodeId: 'n-1', status: 'up' as const, owned: 4, loopLagMs: 12 }],
     shards: { moves: 0, takeovers: 0, free: 0, isBalanced: true },
     latencies,
   };
@@ -80,6 +80,7 @@ describe('what the overview is told', () => {
       completedPerSecond: 4,
       givenUpPerSecond: 0,
       failedPerSecond: 0.5,
+      lagMs: new Map([['n-1', 12]]),
       stageP95Ms: new Map([
         ['card / a', 1],
         ['card / b', 30],
@@ -89,6 +90,8 @@ describe('what the overview is told', () => {
       p95Ms: 30,
       p99Ms: 30,
     });
+    const early = overviewOf({ ...frame, eventsPerSecond: null });
+    expect([early.completedPerSecond, early.failedPerSecond]).toEqual([null, null]);
     const without = sampleOf(overviewOf({ ...frame, latencies: null }), [], 1);
     expect([without.stageP95Ms.size, without.p95Ms]).toEqual([0, null]);
   });

@@ -73,8 +73,7 @@ describe('a list that is read on page by page', () => {
 });
 
 describe('the first page, while changes come', () => {
-  const task = (taskId: string, updatedAt: number): IndexedTask =>
-    anIndexedTask(taskId, { updatedAt } as Partial<IndexedTask>);
+  const task = (taskId: string, updatedAt: number): IndexedTask => anIndexedTask(taskId, { updatedAt });
   const order = { sortBy: 'updatedAt', descending: true } as const;
 
   it('takes changed and new tasks at their places, drops what left, and leaves later pages to be loaded', () => {
@@ -89,10 +88,10 @@ describe('the first page, while changes come', () => {
 
   it('sorts as the index sorts: by every field, in both directions, with missing values last', () => {
     const tasks = [
-      anIndexedTask('a', { endedAt: null, attempt: 2, updatedAt: 5 } as Partial<IndexedTask>),
-      anIndexedTask('b', { endedAt: 7, attempt: 2, updatedAt: 4 } as Partial<IndexedTask>),
-      anIndexedTask('c', { endedAt: 3, attempt: 1, updatedAt: 5 } as Partial<IndexedTask>),
-      anIndexedTask('d', { endedAt: null, attempt: 3, updatedAt: 1 } as Partial<IndexedTask>),
+      anIndexedTask('a', { endedAt: null, attempt: 2, updatedAt: 5 }),
+      anIndexedTask('b', { endedAt: 7, attempt: 2, updatedAt: 4 }),
+      anIndexedTask('c', { endedAt: 3, attempt: 1, updatedAt: 5 }),
+      anIndexedTask('d', { endedAt: null, attempt: 3, updatedAt: 1 }),
     ];
     for (const sortBy of ['updatedAt', 'submittedAt', 'endedAt', 'dueAt', 'taskId', 'attempt'] as const) {
       for (const descending of [true, false]) {

@@ -73,8 +73,13 @@ describe('a topic that tells a state', () => {
         latencies: null,
       },
     });
+    expect(last()).toMatchObject({ data: { eventsPerSecond: null } });
+    await world.clock.advance(1_000);
     for (let count = 0; count < 20; count += 1) journal.commit(0, [submitted(`t-${count}`)]);
+    // Of the one second that was watched, and later of ten.
     await world.clock.advance(1_500);
+    expect(last()).toMatchObject({ type: 'delta', data: { eventsPerSecond: { 'io.cabinet.task.submitted': 20 } } });
+    await world.clock.advance(9_000);
     expect(last()).toMatchObject({ type: 'delta', data: { eventsPerSecond: { 'io.cabinet.task.submitted': 2 } } });
     await world.clock.advance(15_000);
     expect(last()).toMatchObject({ type: 'delta', data: { eventsPerSecond: {} } });
