@@ -9,6 +9,8 @@ import { eventually } from './nats-world.ts';
 /** What an engine process is started with, as JSON. */
 export interface EngineProcessSettings {
   readonly servers: readonly string[];
+  /** To prove that the servers sync every write. */
+  readonly monitorUrls?: readonly string[];
   readonly ledgerUrl: string;
   readonly nodeId: string;
   readonly config: Partial<EngineConfig>;

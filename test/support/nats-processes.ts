@@ -24,7 +24,7 @@ interface ServerPlan extends NatsServerPlace {
 export async function startNatsProcesses(options: NatsFixtureOptions): Promise<NatsFixture> {
   const binary = await findBinary();
   for (let attempt = 1; ; attempt += 1) {
-    const folder = await mkdtemp(join(tmpdir(), 'cabinet-nats-'));
+    const folder = await mkdtemp(join(options.parentFolder ?? tmpdir(), 'cabinet-nats-'));
     const plans = await planServers(folder, options);
     const fixture = new NatsProcesses(binary, folder, plans, options.jetStream !== false);
     try {

@@ -14,6 +14,8 @@ export interface NatsFixtureOptions {
   readonly jetStream?: boolean;
   /** Lines of nats-server configuration for every server, at top level. */
   readonly extraConfig?: string;
+  /** Where the servers' folder is made, for processes; the system's folder of temporary files when left out. */
+  readonly parentFolder?: string;
 }
 
 /**
