@@ -7,7 +7,9 @@ import { ledgerPipeline } from './ledger-pipeline.ts';
 // One engine node as a process of its own, started by `startEngine`. It logs JSON lines, and ends by itself when it has
 // stopped: whatever it left open would keep it alive.
 
-const { servers, monitorUrls, ledgerUrl, nodeId, config } = JSON.parse(process.argv[2] ?? '{}') as EngineProcessSettings;
+const { servers, monitorUrls, ledgerUrl, nodeId, config } = JSON.parse(
+  process.argv[2] ?? '{}',
+) as EngineProcessSettings;
 const metrics = new MemoryMetrics();
 
 try {
