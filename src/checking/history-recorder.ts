@@ -42,12 +42,12 @@ export class HistoryRecorder {
     else this.#dropped += 1;
   }
 
-  /** Records what has begun and may never end; `fill` puts what it came to in its place. */
-  open(begun: HistoryEvent): { fill(ended: HistoryEvent): void } {
+  /** Records what has begun and may never end; `complete` puts what it came to in its place. */
+  open(begun: HistoryEvent): { complete(ended: HistoryEvent): void } {
     const index = this.#events.length;
     this.record(begun);
     const isKept = this.#events.length > index;
-    return { fill: (ended) => (isKept ? void (this.#events[index] = ended) : undefined) };
+    return { complete: (ended) => (isKept ? void (this.#events[index] = ended) : undefined) };
   }
 
   /**

@@ -35,7 +35,7 @@ export function recordAppends(inner: Journal, process: RecordedProcess): Journal
       };
       const slot = recorder.open(sent);
       const outcome = await inner.append(request);
-      slot.fill({
+      slot.complete({
         ...sent,
         answeredAt: now(),
         outcome: outcome.kind,

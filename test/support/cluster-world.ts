@@ -443,11 +443,11 @@ export class ClusterWorld {
     const slot = this.recorder.open(begun);
     try {
       const result = await make();
-      slot.fill({ ...begun, answeredAt: clock.now(), ...toAnswer(result) });
+      slot.complete({ ...begun, answeredAt: clock.now(), ...toAnswer(result) });
       return result;
     } catch (error) {
       const code = error instanceof EngineError ? error.code : 'INTERNAL';
-      slot.fill({ ...begun, answeredAt: clock.now(), outcome: { kind: 'error', code } });
+      slot.complete({ ...begun, answeredAt: clock.now(), outcome: { kind: 'error', code } });
       throw error;
     }
   }
@@ -457,7 +457,7 @@ export class ClusterWorld {
     const { clock } = this.test;
     const begun: FaultEvent = { type: 'fault', kind, target, at: clock.now(), until: null };
     const slot = this.recorder.open(begun);
-    return () => slot.fill({ ...begun, until: clock.now() });
+    return () => slot.complete({ ...begun, until: clock.now() });
   }
 
   /** The whole journal, read back and replayed. */

@@ -68,7 +68,7 @@ function changed(
 
 /** A change of the event alone, whatever its type: what a bug would write. */
 function withEvent(record: TaskRecord, fields: object): TaskRecord {
-  return { ...record, event: { ...record.event, ...fields } as TaskRecord['event'] };
+  return { ...record, event: { ...record.event, ...fields } };
 }
 
 const effect: EffectEvent = {
@@ -104,16 +104,14 @@ const ends = [
 ];
 const sequences = [2, 6, 7, 8, 9];
 /** Every driver of {@link endedTask}, called and ended. */
-const drivers: readonly HistoryEvent[] = ends.flatMap(({ outcome: _, ...end }, index): HistoryEvent[] => [
-  {
-    ...end,
-    type: 'driver.started',
-    key: `cabinet:t-1:${end.stage}`,
-    fence: { shard: 0, epoch: 1, sequence: sequences[index] ?? 0 },
-    at: endedTask().records[(sequences[index] ?? 0) - 2]?.at ?? 0,
-  },
-  ends[index] ?? failedDriver,
-]);
+const drivers: readonly HistoryEvent[] = ends.flatMap((end, index): HistoryEvent[] => {
+  const { node, incarnation, task, stage, attempt } = end;
+  const sequence = sequences[index] ?? 0;
+  const at = endedTask().records[sequence - 2]?.at ?? 0;
+  const fence = { shard: 0, epoch: 1, sequence };
+  const key = `cabinet:t-1:${stage}`;
+  return [{ type: 'driver.started', node, incarnation, task, stage, attempt, key, fence, at }, end];
+});
 const metrics: MetricsEvent = {
   type: 'metrics',
   node: 'n-1',

@@ -115,7 +115,7 @@ describe('a recorder of histories', () => {
     const recorder = new HistoryRecorder({ namespace: 'n', shardCount: 1, parts: ['calls'], maximumEvents: 2 });
     for (let at = 0; at < 3; at += 1) recorder.record({ type: 'fault', kind: 'crash', target: 'n-1', at, until: null });
     const slot = recorder.open({ type: 'fault', kind: 'pause', target: 'n-1', at: 9, until: null });
-    slot.fill({ type: 'fault', kind: 'pause', target: 'n-1', at: 9, until: 10 });
+    slot.complete({ type: 'fault', kind: 'pause', target: 'n-1', at: 9, until: 10 });
     const history = recorder.finish({ entries: [], endedAt: 3, isHealed: true });
     expect(recorder.dropped).toBe(2);
     expect(history.events).toHaveLength(2);
@@ -126,7 +126,7 @@ describe('a recorder of histories', () => {
     const recorder = new HistoryRecorder({ namespace: 'n', shardCount: 1, parts: ['faults'] });
     const slot = recorder.open({ type: 'fault', kind: 'pause', target: 'n-1', at: 1, until: null });
     recorder.record({ type: 'fault', kind: 'crash', target: 'n-2', at: 2, until: null });
-    slot.fill({ type: 'fault', kind: 'pause', target: 'n-1', at: 1, until: 5 });
+    slot.complete({ type: 'fault', kind: 'pause', target: 'n-1', at: 1, until: 5 });
     const { events } = recorder.finish({ entries: [], endedAt: 5, isHealed: true });
     expect(events).toMatchObject([{ kind: 'pause', until: 5 }, { kind: 'crash' }]);
   });

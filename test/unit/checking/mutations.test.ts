@@ -173,7 +173,7 @@ function changeFirst(
 }
 
 function withEvent(record: TaskRecord, fields: object): TaskRecord {
-  return { ...record, event: { ...record.event, ...fields } as TaskRecord['event'] };
+  return { ...record, event: { ...record.event, ...fields } };
 }
 
 /** Another thing that could have happened there. */
