@@ -144,7 +144,8 @@ class RecordedCluster {
     journal.append = async (request) => {
       const invokedAt = this.#tick();
       const outcome = await append(request);
-      const output = outcome.kind === 'committed' ? 'committed' : outcome.kind === 'unknown' ? null : 'refused';
+      // A conflict leaves open whether an earlier try, or the same one on its first arrival, was stored.
+      const output = outcome.kind === 'committed' ? 'committed' : outcome.kind === 'busy' ? 'refused' : null;
       for (const { task, event } of decodeCommit(request.body).records) {
         if (event.type !== 'stage.completed') continue;
         const input = { kind: 'commit', stage: `${task}/${event.stage}`, commitId: request.messageId } as const;

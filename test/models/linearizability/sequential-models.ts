@@ -113,7 +113,7 @@ export const stageModel: SequentialModel<string, StageInput, StageAnswer> = {
       case 'committed':
         return state === unset || state === input.commitId ? input.commitId : null;
       case 'refused':
-        // The shard's journal had another end: that says nothing of this stage.
+        // Not stored now: that says nothing of this stage.
         return state;
       default:
         return null;

@@ -67,6 +67,11 @@ export class ReferenceEngine {
     this.#hasEntered = hasEntered;
   }
 
+  /** Whether the order of the line is known. */
+  get isOrdered(): boolean {
+    return this.#isOrdered;
+  }
+
   submit(id: string, input: string): string {
     const known = this.tasks.get(id);
     if (known !== undefined) return known.input === input ? `existing ${stateOf(known)}` : 'TASK_CONFLICT';
@@ -199,7 +204,7 @@ export class ReferenceEngine {
 
   /** The task comes to a stage: it starts at once where it may. */
   #enter(task: ReferenceTask, index: number, mayStart: boolean): void {
-    Object.assign(task, { index, attempt: 0, used: 0 });
+    Object.assign(task, { status: 'queued', index, attempt: 0, used: 0 });
     task.stages.push({ stage: stages[index]?.name ?? '', status: '', attempts: 0, interruptions: 0, handovers: 0 });
     if (!mayStart) this.#move(task, 'held');
     else if (this.#isFree(index)) this.#start(task);

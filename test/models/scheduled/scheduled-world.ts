@@ -52,6 +52,8 @@ export class ScheduledWorld {
   readonly #started = new Map<string, number>();
   #engine: Engine | null = null;
   #serial = 0;
+  /** Off while a process starts that is to serve at once. */
+  #isScheduled = true;
 
   constructor(scheduler: fc.Scheduler, situations: Situations) {
     this.#scheduler = scheduler;
@@ -64,19 +66,30 @@ export class ScheduledWorld {
     return this.#engine !== null;
   }
 
-  /** Starts a process; it is up when the scheduler has let its calls through. */
-  restore(): void {
+  /** Starts a process, and waits until it serves. */
+  async start(): Promise<void> {
+    this.#isScheduled = false;
+    await this.#world.test.run(this.restore());
+    this.#isScheduled = true;
+  }
+
+  /** Starts a process; it serves when the scheduler has let its calls through. */
+  restore(): Promise<void> {
     const { test } = this.#world;
     const scheduled: PortTap = async (call, make) => {
-      await this.#scheduler.schedule(Promise.resolve(), call);
+      await this.#turn(call);
       return make();
     };
     const journal: Journal = { ...tapJournal(test.journal, scheduled), append: (request) => this.#append(request) };
     const engine = this.#world.engine('node-1', { journal, snapshots: tapSnapshots(test.snapshots, scheduled) });
     this.#engine = engine;
-    engine.start().catch(() => {
+    return engine.start().catch(() => {
       // It was killed while it started.
     });
+  }
+
+  async #turn(what: string): Promise<void> {
+    if (this.#isScheduled) await this.#scheduler.schedule(Promise.resolve(), what);
   }
 
   crash(): void {
@@ -99,9 +112,9 @@ export class ScheduledWorld {
     this.#send({ name, id, commandId: `${name}-${this.#serial}` as CommandId });
   }
 
-  /** Sends an earlier command once more. */
+  /** Sends one of the last commands once more. */
   duplicate(pick: number): void {
-    const earlier = this.#sent[pick % Math.max(1, this.#sent.length)];
+    const earlier = this.#sent.at(-1 - (pick % Math.min(3, Math.max(1, this.#sent.length))));
     if (earlier !== undefined) this.#send(earlier.command);
   }
 
@@ -119,18 +132,20 @@ export class ScheduledWorld {
   /** Nothing goes wrong any more: until all that can go on by itself has ended. */
   async settle(): Promise<void> {
     this.#faults.length = 0;
-    if (!this.isUp) this.restore();
+    if (!this.isUp) void this.restore();
     for (let round = 0; round < 200; round += 1) {
       await this.#scheduler.waitIdle();
       await this.#world.test.advance(200);
       if (this.#drivers.running.length > 0) this.#drivers.finish();
-      else if (this.#scheduler.count() === 0 && round > 30 && this.#world.unanswered === 0) return;
+      else if (this.#scheduler.count() === 0 && round > 30 && this.#sent.every(({ sent }) => sent.replies.length > 0))
+        return;
     }
     throw new Error('the engine does not come to rest');
   }
 
   /** Every broken promise, now that all is quiet. */
   async violations(): Promise<string[]> {
+    this.#isScheduled = false;
     const { test } = this.#world;
     const reading = readWholeJournal(test.journal, 1);
     await test.advance(1);
@@ -145,7 +160,6 @@ export class ScheduledWorld {
     for (const { command, sent } of this.#sent) found.push(...this.#replyViolations(command, sent, report.records));
     for (const [task, state] of report.tasks) {
       const asked = this.#world.get(task);
-      await this.#scheduler.waitIdle();
       await test.advance(1);
       const [reply] = asked.replies;
       const shown = reply?.kind === 'task' ? `${reply.task.state} after ${reply.task.seq}` : JSON.stringify(reply);
@@ -218,7 +232,7 @@ export class ScheduledWorld {
 
   async #append(request: Parameters<Journal['append']>[0]): Promise<AppendOutcome> {
     const inner = this.#world.test.journal;
-    await this.#scheduler.schedule(Promise.resolve(), `append ${request.messageId} arrives`);
+    await this.#turn(`append ${request.messageId} arrives`);
     const fault = this.#faults.shift();
     switch (fault) {
       case 'busy':
@@ -235,7 +249,7 @@ export class ScheduledWorld {
       case 'lostAck':
       case undefined: {
         const outcome = await inner.append(request);
-        await this.#scheduler.schedule(Promise.resolve(), `append ${request.messageId} is answered`);
+        await this.#turn(`append ${request.messageId} is answered`);
         if (fault === undefined) return outcome;
         this.#situations.lostAcks += 1;
         return unknown;

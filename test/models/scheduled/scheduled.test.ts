@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { ScheduledWorld, type AppendFault, type SentCommand, type Situations } from './scheduled-world.ts';
 
-const runs = Number(process.env['MODEL_RUNS'] ?? 250);
+const runs = Number(process.env['MODEL_RUNS'] ?? 600);
 
 /** As much as a command must know to be worth sending. */
 interface Expectation {
@@ -32,33 +32,43 @@ const id = fc.constantFrom('p', 'q');
 const pick = fc.nat({ max: 100 });
 const controls = fc.constantFrom<Exclude<SentCommand['name'], 'submit'>>('pause', 'resume', 'cancel', 'redrive');
 
+const submits = id.map((task) => command(`submit ${task}`, (world) => world.submit(task)));
+const finishes = pick.map((at) => command(`finish ${at}`, (world) => world.endDriver(at, 'finish')));
+const failures = fc
+  .tuple(pick, fc.constantFrom('retryable' as const, 'fatal' as const))
+  .map(([at, end]) => command(`fail ${at} ${end}`, (world) => world.endDriver(at, end)));
+const faults = fc
+  .constantFrom<AppendFault>('lostAck', 'lostRequest', 'late', 'busy')
+  .map((fault) => command(fault, (world) => world.fault(fault)));
+const ticks = fc.constantFrom(1, 30, 600).map((ms) =>
+  command(
+    `tick ${ms}`,
+    (world) => world.tick(ms),
+    () => true,
+  ),
+);
+const isDown = ({ isUp }: Readonly<Expectation>): boolean => !isUp;
+
+/** A crash is one of many: most of the time there is a process to talk to. */
 const commands = fc.commands(
   [
-    id.map((task) => command(`submit ${task}`, (world) => world.submit(task))),
+    submits,
+    submits,
+    submits,
+    fc.tuple(controls, id).map(([name, task]) => command(`${name} ${task}`, (world) => world.control(name, task))),
     fc.tuple(controls, id).map(([name, task]) => command(`${name} ${task}`, (world) => world.control(name, task))),
     pick.map((at) => command(`duplicate ${at}`, (world) => world.duplicate(at))),
-    pick.map((at) => command(`finish ${at}`, (world) => world.endDriver(at, 'finish'))),
-    fc
-      .tuple(pick, fc.constantFrom('retryable' as const, 'fatal' as const))
-      .map(([at, end]) => command(`fail ${at} ${end}`, (world) => world.endDriver(at, end))),
-    fc
-      .constantFrom<AppendFault>('lostAck', 'lostRequest', 'late', 'busy')
-      .map((fault) => command(fault, (world) => world.fault(fault))),
-    fc.constantFrom(1, 30, 600).map((ms) =>
-      command(
-        `tick ${ms}`,
-        (world) => world.tick(ms),
-        () => true,
-      ),
-    ),
+    finishes,
+    failures,
+    failures,
+    faults,
+    faults,
+    ticks,
+    ticks,
+    ticks,
     fc.constant(command('crash', (world) => world.crash())),
-    fc.constant(
-      command(
-        'restore',
-        (world) => world.restore(),
-        ({ isUp }) => !isUp,
-      ),
-    ),
+    fc.constant(command('restore', (world) => void world.restore(), isDown)),
+    fc.constant(command('start', (world) => world.start(), isDown)),
   ],
   { maxCommands: 60, size: 'max' },
 );
@@ -84,8 +94,8 @@ describe('one shard whose stores answer in any order', () => {
         const world = new ScheduledWorld(scheduler, situations);
         await fc.scheduledModelRun(
           scheduler,
-          () => {
-            world.restore();
+          async () => {
+            await world.start();
             return { model: { isUp: true }, real: world };
           },
           sequence,
