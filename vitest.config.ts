@@ -14,6 +14,14 @@ export default defineConfig({
         },
       },
       {
+        // Explorations, random histories and runs against references: seconds each, and no network.
+        test: {
+          name: 'models',
+          include: ['test/models/**/*.test.ts'],
+          testTimeout: 300_000,
+        },
+      },
+      {
         test: {
           name: 'contract',
           include: ['test/contract/**/*.test.ts'],

@@ -22,6 +22,7 @@ const stages: readonly Stage[] = [
   { script: 'typecheck', counts: false },
   { script: 'knip', counts: false },
   { script: 'test:unit', counts: true },
+  { script: 'test:models', counts: true },
   { script: 'test:contract', counts: true },
   { script: 'build', counts: false },
   { script: 'test:integration', counts: true, needsContainers: true },
