@@ -324,7 +324,9 @@ describe('deploy/kubernetes', () => {
       readonly resources: readonly string[];
       readonly images: readonly { readonly name: string; readonly newTag: string }[];
     };
-    const files = (await readdir(join(repository, folder))).filter((name) => name !== 'kustomization.yaml');
+    const files = (await readdir(join(repository, folder))).filter(
+      (name) => name.endsWith('.yaml') && name !== 'kustomization.yaml',
+    );
     expect(kustomization.resources.toSorted()).toEqual(files.toSorted());
     const images = new Map(kustomization.images.map(({ name, newTag }) => [name, newTag]));
     for (const workload of await workloads()) {
@@ -369,6 +371,27 @@ describe('deploy/kubernetes', () => {
 
   it('has only variables that the engine knows, with values that it takes', async () => {
     for (const workload of await workloads()) checkVariables(await variablesOf(podOf(workload)));
+  });
+
+  it('turns metrics on by a component that patches the nodes: with a token, and over TLS, as it must be there', async () => {
+    const { patches } = parse(await read(`${folder}/metrics/kustomization.yaml`)) as {
+      readonly patches: readonly { readonly target: Json; readonly patch: string }[];
+    };
+    const [{ target, patch } = { target: {}, patch: '' }] = patches;
+    expect(target).toEqual({ kind: 'StatefulSet', name: 'node' });
+    const pod = podOf(parse(patch) as Manifest);
+    const node = (await workloads()).find(({ metadata }) => metadata.name === 'node') as Manifest;
+    const variables = { ...(await variablesOf(podOf(node))), ...(await variablesOf(pod)) };
+    checkVariables(variables);
+    const settings = readEnvironment(variables);
+    for (const file of [settings.metricsTokenFile, settings.healthTlsKeyFile, settings.healthTlsCertFile]) {
+      expect(file).toMatch(/^\/metrics\//);
+    }
+    for (const kind of ['startupProbe', 'readinessProbe', 'livenessProbe']) {
+      expect(pod.containers[0]?.[kind]).toEqual({ httpGet: { scheme: 'HTTPS' } });
+    }
+    const [{ secret } = {}] = pod.volumes;
+    expect(await read(`${folder}/metrics/kustomization.yaml`)).toContain(`generic ${secret?.secretName} `);
   });
 
   it('waits for nodes longer than they need to drain', async () => {
