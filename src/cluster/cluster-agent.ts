@@ -219,11 +219,12 @@ export class ClusterAgent {
   async #look(): Promise<boolean> {
     const { leases, config, own, logger, metrics } = this.#deps;
     if (!own.isGood) return false;
-    const [nodes, locks, orders] = await Promise.all([
+    const [listed, locks, orders] = await Promise.all([
       leases.listNodes(),
       leases.listShards(),
       this.#deps.orders.refresh(),
     ]);
+    const nodes = await this.#withAbsent(listed);
     // A node may take its own shards back from an earlier process of its name: never from a later one.
     if (this.#isDoubtful || isAnotherLifeSeen(own.lease, nodes, locks)) {
       this.#isDoubtful = true;
@@ -252,6 +253,24 @@ export class ClusterAgent {
     this.#released.keep([...desired.keys()].filter((shard) => owners.get(shard)?.owner === null));
     this.#deps.host.looked(orders, locks);
     return true;
+  }
+
+  /**
+   * The list with what the store's leader has of those who would leave for ever by it. A list comes from any replica: one that lags
+   * shows a lease as it was, or as run out by its own clock, time and again, and a life that has left never comes back.
+   */
+  async #withAbsent(listed: readonly NodeLease[]): Promise<readonly NodeLease[]> {
+    const { leases, own } = this.#deps;
+    const shown = new Set(listed.map(({ nodeId }) => nodeId));
+    const leaving = this.#view.members.filter(
+      (member) =>
+        !shown.has(member.nodeId) &&
+        member.nodeId !== own.lease.nodeId &&
+        this.#view.missing.includes(memberKey(member)),
+    );
+    if (leaving.length === 0) return listed;
+    const found = await Promise.all(leaving.map(({ nodeId }) => leases.readNode(nodeId)));
+    return [...listed, ...found.filter((lease) => lease !== null)];
   }
 
   get #up(): readonly Member[] {

@@ -163,6 +163,12 @@ export class NodeLeaseKeeper {
     if (current === null || isOwn) {
       // It ran out while this process slept, or an earlier renewal landed late: take it anew.
       this.#revision = null;
+      // By the store's clock it ran out before its time. Whoever looked meanwhile holds this life to be over, and for good.
+      if (current === null && this.isGood) {
+        this.#goodUntilMs = Number.NEGATIVE_INFINITY;
+        this.#expiry?.cancel();
+        onExpired();
+      }
       throw new Error('the lease ran out');
     }
     this.abandon();

@@ -112,6 +112,22 @@ describe('a node’s lease', () => {
     expect(other.isGood).toBe(true);
   });
 
+  it('R-LOCK-2: ends this life when the store’s clock has ended it before its time: the others hold it to be over for good', async () => {
+    const world = new World();
+    const keeper = await world.started();
+    await world.clock.advance(1_000);
+    const lease = keeper.lease;
+    // As after a jump of the store's clock: the lease is gone, its holder has had it for a second.
+    await world.leases.releaseNode(lease.nodeId, 1);
+    await world.clock.advance(4_000);
+    expect(world.events).toEqual(['i-1 expired at 5000']);
+    expect(keeper.isGood).toBe(false);
+    keeper.beginLife('i-2');
+    await world.clock.advance(1_000);
+    expect(await world.live()).toEqual(['i-2']);
+    expect(keeper.isGood).toBe(true);
+  });
+
   it('is taken anew, and good again, when it ran out while the store did not answer', async () => {
     const world = new World();
     const keeper = await world.started();
