@@ -164,6 +164,22 @@ describe('the outlook that an owner gives of a task', () => {
     expect(one.movesAt).toBe(timer?.kind === 'timer' ? timer.dueAt : null);
   });
 
+  it('R-FAIL-2: goes with what the node says of itself: its stages in numbers, and the ports that it holds to fail', async () => {
+    const board = new Board();
+    board.isDown = true;
+    const { test, submit } = await served(board, { breakerFailureThreshold: 1, breakerOpenMs: 1_000 });
+    const nodeOf = async () => (await test.run(test.client.cluster.status())).nodes[0];
+    expect(await nodeOf()).toMatchObject({ stages: { running: 0, waiting: 0 }, openBreakers: [], openBreakerCount: 0 });
+    await submit('one');
+    await test.advance(10);
+    await submit('two');
+    expect(await nodeOf()).toMatchObject({
+      stages: { running: 0, limit: 256, waiting: 1, suspectsWaiting: 0 },
+      openBreakers: [{ port: 'board', probeAt: expect.any(Number) as number }],
+      openBreakerCount: 1,
+    });
+  });
+
   it('has neither stage nor events once the task has ended', async () => {
     const { test, submit, outlook } = await served(new Board(), {});
     await submit('one');
