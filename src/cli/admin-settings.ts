@@ -1,6 +1,6 @@
 import type { ConfigFileAdmin } from '../config-file.ts';
 import type { EnvironmentSettings } from '../platform/environment.ts';
-import type { Candidates, Setting } from './settings.ts';
+import type { Candidates, Setting } from './setting.ts';
 
 /** What the command line says about the admin server. */
 export interface AdminFlags {

@@ -10,7 +10,8 @@ import {
   type OutputOptions,
   type SettingOptions,
 } from './options.ts';
-import { describeSource, type Setting } from './settings.ts';
+import type { Setting } from './setting.ts';
+import { describeSource } from './settings.ts';
 import { formatTable, type Column } from './table.ts';
 import { showView } from './view.ts';
 

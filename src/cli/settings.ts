@@ -12,6 +12,7 @@ import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform
 import { pickAdmin, type AdminFlags } from './admin-settings.ts';
 import type { LoadedConfig } from './config-loader.ts';
 import { pickHealth, type HealthFlags } from './health-settings.ts';
+import type { Candidates, Setting, SettingSource } from './setting.ts';
 
 /** What the command line says about settings. */
 export interface SettingFlags extends AdminFlags, HealthFlags {
@@ -34,20 +35,6 @@ export interface SettingFlags extends AdminFlags, HealthFlags {
 
 /** How log lines are written. */
 export type LogFormat = 'json' | 'pretty' | 'auto';
-
-/** Where a value comes from: a file's path, a variable or a flag is named with it. */
-export interface SettingSource {
-  readonly kind: 'default' | 'file' | 'env' | 'flag';
-  readonly name: string | null;
-}
-
-/** One setting in force. */
-export interface Setting {
-  readonly name: string;
-  /** Undefined: nothing was said, and there is no fixed default. */
-  readonly value: unknown;
-  readonly source: SettingSource;
-}
 
 /** All settings of a command, merged and checked. */
 export interface Settings {
@@ -211,13 +198,6 @@ export function resolveSettings(sources: {
 /** Where a value comes from, in words: `default`, `file …`, `env NATS_URL`, `flag --nats`. */
 export function describeSource({ kind, name }: SettingSource): string {
   return name === null ? kind : `${kind} ${name}`;
-}
-
-/** What each source says of one setting. */
-export interface Candidates {
-  readonly flag?: readonly [name: string, value: unknown];
-  readonly env?: readonly [name: string, value: unknown];
-  readonly file?: unknown;
 }
 
 function pickSetting(
