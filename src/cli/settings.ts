@@ -228,13 +228,16 @@ function pickEngine(sources: Parameters<typeof resolveSettings>[0]): readonly Se
   );
 }
 
+function engineNameOf({ name }: Setting): string {
+  return name.slice('engine.'.length);
+}
+
 function resolveEngine(settings: readonly Setting[]): EngineConfig {
-  const nameOf = (setting: Setting): string => setting.name.slice('engine.'.length);
   try {
-    return resolveConfig(Object.fromEntries(settings.map((setting) => [nameOf(setting), setting.value])));
+    return resolveConfig(Object.fromEntries(settings.map((setting) => [engineNameOf(setting), setting.value])));
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    const guilty = settings.find((setting) => nameOf(setting) === error.field);
+    const guilty = settings.find((setting) => engineNameOf(setting) === error.field);
     if (guilty === undefined || guilty.source.kind === 'default') throw error;
     const source = describeSource(guilty.source);
     // Of a setting that does not exist, what was got is its name.
