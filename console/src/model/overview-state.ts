@@ -1,4 +1,4 @@
-import type { ClusterNodeRow, TaskGroup } from '../api/types.ts';
+import type { TaskGroup } from '../api/types.ts';
 import { rankOf } from './rates.ts';
 
 /** Times of a window, as the server's `LatencyWindow` tells them. */
@@ -29,13 +29,7 @@ export interface OverviewFrame {
   readonly statuses: readonly TaskGroup[];
   /** Null before a whole second was watched. */
   readonly eventsPerSecond: Readonly<Record<string, number>> | null;
-  readonly nodes: readonly Pick<ClusterNodeRow, 'nodeId' | 'status' | 'owned' | 'loopLagMs'>[];
-  readonly shards: {
-    readonly moves: number;
-    readonly takeovers: number;
-    readonly free: number;
-    readonly isBalanced: boolean;
-  };
+  readonly nodes: readonly { readonly nodeId: string; readonly loopLagMs: number | null }[];
   /** Null: the server measures none. */
   readonly latencies: Latencies | null;
 }

@@ -236,7 +236,7 @@ function Stages(props: {
                 Attempts
               </th>
               <th scope="col" class="number">
-                Per second
+                Per s
               </th>
               <th scope="col" class="number">
                 Failed
@@ -248,7 +248,7 @@ function Stages(props: {
                 p95
               </th>
               <th scope="col" class="number">
-                Queued p95
+                Queue p95
               </th>
               <th scope="col">Limits</th>
             </tr>

@@ -19,6 +19,8 @@ const events: LinkTopic = { name: 'task:t-1', isResumable: true };
 const cluster: LinkTopic = { name: 'cluster', isResumable: false };
 const hello: LiveFrame = { type: 'hello', version: 1, name: 'anna', role: 'admin' };
 
+const again: LiveFrame = { type: 'snapshot', id: 'a', topic: 'task:t-1', position: null, data: 0 };
+
 /** A socket's rules over a clock of its own. */
 class Link {
   state: LinkState = noLink;
@@ -109,7 +111,7 @@ describe("the page's socket", () => {
   it.each([
     ['a delta is missing', delta(3)],
     ['a delta comes twice', delta(1)],
-    ['a snapshot comes twice', { type: 'snapshot', id: 'a', topic: 'x', position: null, data: 0 }],
+    ['a snapshot comes twice', again],
   ])('leaves a connection on which %s, and goes on from its place on another one', (_, wrong) => {
     const link = new Link();
     link.put({ type: 'subscribed', id: 'a', topic: events });
