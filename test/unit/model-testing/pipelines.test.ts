@@ -17,8 +17,8 @@ interface Tested {
 }
 
 /** Paths of a pipeline that are walked here: all of few detours, and those of the examples as far as users walk them. */
-const manyPaths = 20;
-const mostPaths = 80;
+const manyPaths = 8;
+const mostPaths = 24;
 /** Of a pipeline of many stages. */
 const fewPaths = 2;
 /** Fixtures in plain JavaScript, which have no types. */
