@@ -169,7 +169,7 @@ describe('the console in a real browser, on two nodes', () => {
     expect(await journal.getByText('stage.failed').count()).toBe(2);
     await page.locator('.substate.is-active.fill-completed').waitFor();
     expect(await page.getByRole('img', { name: /the task is in completed/ }).count()).toBe(1);
-    expect(await page.locator('.span.has-failed').count()).toBe(2);
+    expect(await page.locator('.gantt .span.has-failed').count()).toBe(2);
     const slider = page.getByRole('slider', { name: 'Time travel' });
     await slider.focus();
     await slider.press('Home');

@@ -50,7 +50,8 @@ export function DeadLettersScreen(): JSX.Element {
           ) : (
             <>
               <p class="list-line" role="status">
-                {showCount(total)} dead letters of {groups.length} {groups.length === 1 ? 'cause' : 'causes'}
+                {showCount(total)} dead {total === 1 ? 'letter' : 'letters'} of {groups.length}{' '}
+                {groups.length === 1 ? 'cause' : 'causes'}
               </p>
               <ul class="groups">
                 {groups.map((group) => (
