@@ -1,5 +1,11 @@
 import { checkHistory, formatViolation } from '../../src/checking/check-history.ts';
-import type { CallEvent, DriverOutcome, FaultEvent, ProcessName } from '../../src/checking/history-events.ts';
+import type {
+  CallEvent,
+  DriverOutcome,
+  FaultEvent,
+  HistoryEvent,
+  ProcessName,
+} from '../../src/checking/history-events.ts';
 import { HistoryRecorder } from '../../src/checking/history-recorder.ts';
 import type { History } from '../../src/checking/history.ts';
 import type { InvariantId } from '../../src/checking/invariant.ts';
@@ -21,6 +27,7 @@ import { PipelineRegistry } from '../../src/pipeline/registry.ts';
 import type { Bus, BusService, RequestOutcome } from '../../src/ports/bus.ts';
 import type { TimerHandle } from '../../src/ports/clock.ts';
 import type { Journal } from '../../src/ports/journal.ts';
+import { metricCatalog } from '../../src/ports/metric-catalog.ts';
 import type { Engine, EngineDeps } from '../../src/supervisor/engine.ts';
 import { TestEngine, type TestEngineOptions } from '../../src/testing.ts';
 import { EffectLedger } from './effect-ledger.ts';
@@ -55,6 +62,7 @@ const provenInvariants: readonly InvariantId[] = [
   'I35',
   'I39',
   'I40',
+  'I52',
   'A1',
   'A2',
   'A3',
@@ -188,6 +196,7 @@ export class ClusterNode {
   /** What a process supervisor tells all nodes when this process has ended. */
   tellExited(): void {
     const { bus, config } = this.#world.test;
+    this.#world.beginFault('crash', this.nodeId)();
     const body = encodeNodeMessage({ nodeId: nodeOf(this.nodeId), incarnation: this.incarnation });
     void bus.request(clusterSubject(config.namespace, 'exited'), body, { timeoutMs: 1 });
   }
@@ -470,7 +479,12 @@ export class ClusterWorld {
   async history(): Promise<History> {
     const { journal, config, clock } = this.test;
     const entries = await this.test.run(readWholeJournal(journal, config.shardCount));
-    return this.recorder.finish({ entries, endedAt: clock.now(), isHealed: this.#open.size === 0 });
+    const recorded = this.recorder.finish({ entries, endedAt: clock.now(), isHealed: this.#open.size === 0 });
+    const counters = Object.fromEntries(
+      Object.values(metricCatalog).map(({ name }) => [name, this.test.metrics.value(name)]),
+    );
+    const metrics: HistoryEvent = { type: 'metrics', node: 'all', incarnation: 'all', counters };
+    return { ...recorded, parts: [...recorded.parts, 'metrics'], events: [...recorded.events, metrics] };
   }
 
   /** Every broken promise: an invariant, a task that was lost, an error that a client saw. */
