@@ -60,7 +60,7 @@ describe('the model of lease, lock and journal', () => {
       expect(found.counterexample === null ? '' : textOf(found.counterexample)).toBe('');
       expect(found.states).toBeGreaterThan(100);
     },
-    120_000,
+    300_000,
   );
 });
 
@@ -108,5 +108,5 @@ describe('a model of lease, lock and journal that is wrong', () => {
 
   it('every promise holds where nothing of a mutant is switched on, at the size that the mutants are caught at', () => {
     for (const [, , options] of mutants) expect(exploreFence({ stages: 1, ...options }).counterexample).toBeNull();
-  }, 60_000);
+  }, 300_000);
 });

@@ -23,7 +23,7 @@ import {
   type SubmitInput,
 } from './sequential-models.ts';
 
-const seeds = Number(process.env['MODEL_SEEDS'] ?? 30);
+const seeds = Number(process.env['MODEL_SEEDS'] ?? 12);
 const firstSeed = Number(process.env['MODEL_FIRST_SEED'] ?? 1);
 const stages = ['parse', 'publish'] as const;
 const idCount = 8;
@@ -223,5 +223,5 @@ describe('histories of clusters whose nodes come and go', () => {
     }
     process.stdout.write(`${seeds} histories: ${JSON.stringify(figures)}\n`);
     expect(Math.min(...Object.values(figures))).toBeGreaterThan(0);
-  }, 120_000);
+  }, 300_000);
 });
