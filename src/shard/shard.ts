@@ -234,6 +234,11 @@ export class Shard {
     await this.close(reason);
   }
 
+  /** Starts no stage from here on, which its handover is to go on with: commands are still taken, and what runs may end. */
+  startNothing(): void {
+    if (this.#phase === 'serving') this.#stages.drain();
+  }
+
   /** Ends the grace of a drain that has begun: running drivers are aborted now. */
   abortStages(reason: Error): void {
     if (this.#phase === 'draining') this.#stages.releaseAll(reason);

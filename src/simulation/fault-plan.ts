@@ -162,6 +162,9 @@ export function historyKindOf(fault: PlannedFault): FaultKind {
       return 'partition';
     case 'staleReads':
       return 'delay';
+    case 'storeFull':
+      // What was proposed before is stored, and some of what is refused too: not the fault in which nothing is.
+      return 'storeSlow';
     case 'outside':
       return 'poison';
     case 'network':

@@ -26,6 +26,8 @@ export class FaultRunner {
   readonly #targets: FaultTargets;
   readonly #qualities = new Set<Partial<NetworkQuality>>();
   readonly #undo = new Map<number, () => void>();
+  /** Outages of the store that are in force. */
+  #outages = 0;
   /** Faults that were made. */
   made = 0;
   readonly byKind = new Map<string, number>();
@@ -156,12 +158,14 @@ export class FaultRunner {
   /** @param breaksLinks - the server's process is gone, not its leadership alone */
   #storeDown(breaksLinks: boolean): () => void {
     const { store, nodes } = this.#targets;
+    this.#outages += 1;
     store.condition.isDown = true;
     store.loseLeaders();
     const connections = breaksLinks ? nodes.flatMap(({ life }) => (life === null ? [] : [life.connections.store])) : [];
     for (const connection of connections) connection.down();
     return () => {
-      store.condition.isDown = false;
+      this.#outages -= 1;
+      store.condition.isDown = this.#outages > 0;
       for (const connection of connections) connection.up();
     };
   }

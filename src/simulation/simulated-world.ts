@@ -74,6 +74,10 @@ export class SimulatedWorld {
       shardCount: config.shardCount,
       parts: ['calls', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
       bounds: {
+        // The clocks of two nodes differ by what they drift and jump.
+        timerEarlyMs: skewMs(this.#plan, options.minutes),
+        // A refused owner has to ask the store what it is refused for, and that may be slow, or away.
+        zombieMs: restWithinMs,
         maxInterruptions: config.maxInterruptions,
         dedupWindowSize: config.dedupWindowSize,
         ...(options.usesWorld ? { effectStages } : {}),
@@ -233,6 +237,11 @@ export class SimulatedWorld {
       history,
     };
   }
+}
+
+function skewMs(plan: readonly PlannedFault[], minutes: number): number {
+  const jumpsMs = plan.reduce((sum, fault) => sum + (fault.kind === 'clockJump' ? Math.abs(fault.byMs) : 0), 0);
+  return jumpsMs + 2 * clockDrift * (minutes * 60_000 + restWithinMs) + 10;
 }
 
 function planTasks(options: ResolvedOptions, count: number, random: SeededRandom): readonly PlannedTask[] {

@@ -212,6 +212,8 @@ export class Engine {
   async #stop(graceMs: number): Promise<void> {
     if (this.#phase === 'stopped') return;
     this.#phase = 'stopping';
+    // Looks and openings that are under way may take as long as the store likes.
+    this.#shards.startNothing();
     await this.#agent.stop();
     // The others place the shards without this node from here, so that each goes where it stays.
     await this.#withDeadline(this.#lease.update({ draining: true }), drainNoticeMs);

@@ -79,6 +79,7 @@ export class OwnedShards {
   readonly #failing = new Map<ShardId, FailingShard>();
   /** Troubles of a shard in a row, also of one that is served again: only time forgets them. */
   readonly #troubles = new Map<ShardId, ShardTroubles>();
+  #startsNothing = false;
   #closed = false;
 
   constructor(deps: EngineDeps, host: OwnedShardsHost) {
@@ -203,6 +204,12 @@ export class OwnedShards {
     else await this.#giveBack(shard, { epoch, revision });
   }
 
+  /** No shard starts a stage from here on, also none that is still being opened: all are about to be handed over. */
+  startNothing(): void {
+    this.#startsNothing = true;
+    for (const { shard } of this.#owned.values()) shard.startNothing();
+  }
+
   /** Hands all shards over at once, and opens none any more. */
   async handOverAll(graceMs: number): Promise<void> {
     this.#close();
@@ -283,6 +290,7 @@ export class OwnedShards {
         throw new EngineError('OWNERSHIP_LOST', `shard ${shardId} was lost while it was opened`);
       }
       this.#owned.set(shardId, { shard, taken, service });
+      if (this.#startsNothing) shard.startNothing();
       logger.debug({ shard: shardId, epoch: taken.epoch }, 'a shard is served');
     } catch (error) {
       await shard.close(asError(error));

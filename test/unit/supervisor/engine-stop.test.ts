@@ -4,7 +4,7 @@ import type { EngineConfig } from '../../../src/core/config.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
 import { checkJournal } from '../../../src/checking/journal-report.ts';
 import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
-import { Gate, tapJournal } from '../../support/port-taps.ts';
+import { Gate, tapJournal, tapLeases } from '../../support/port-taps.ts';
 import { aPipeline, shard } from '../../support/shard-kit.ts';
 import { outcomeOf, ShardWorld } from '../../support/shard-world.ts';
 
@@ -43,6 +43,33 @@ describe('a stop', () => {
     await world.test.run(next.start());
     expect(next.status.owned).toHaveLength(4);
     expect(world.clock.monotonicMs()).toBe(startedMs);
+  });
+
+  it('I21: starts no stage from the moment that it is asked for, however long the store holds its last look up', async () => {
+    const drivers = new HeldDrivers();
+    const gate = new Gate();
+    const pipelines = [aPipeline({ run: drivers.run })];
+    const world = new ShardWorld({ pipelines });
+    const leases = tapLeases(world.test.leases, async (call, make) => {
+      if (call === 'leases.listNodes') await gate.pass();
+      return make();
+    });
+    const engine = world.engine('node-1', { leases });
+    await world.test.run(engine.start());
+    await world.answer(world.submit('a'));
+    gate.shut();
+    engine.linkRestored();
+    await world.clock.advance(10);
+    const stopped = engine.stop({ graceMs: 1_000 });
+    expect(drivers.running).toEqual(['a/parse/1']);
+    drivers.finish();
+    await world.clock.advance(500);
+    expect(drivers.running).toEqual([]);
+    gate.open();
+    await world.test.run(stopped);
+    await world.test.run(world.engine('node-2').start());
+    await world.clock.advance(10);
+    expect(drivers.running).toEqual(['a/publish/1']);
   });
 
   it('R-CORE-3: lets a running driver finish within the grace, commits its result, and leaves the next stage to the next owner', async () => {
