@@ -295,7 +295,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/admin/live/send-queue.ts',
     from: 'return this.bytes <= this.#limits.maximumBytes;',
     to: 'return this.bytes <= this.#limits.maximumBytes * 1_000;',
-    caughtBy: { project: 'unit', file: 'unit/admin/live/sockets.test.ts' },
+    caughtBy: { project: 'unit', file: 'unit/admin/live/send-queue.test.ts' },
   },
   {
     id: 'acts-without-an-audit-line',
@@ -303,7 +303,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/admin/admin-app.ts',
     from: '    if (subject !== null) await this.#trail.before(exchange, subject);\n',
     to: '',
-    caughtBy: { project: 'unit', file: 'unit/admin/rights.test.ts' },
+    caughtBy: { project: 'unit', file: 'unit/admin/task-routes.test.ts' },
   },
   {
     id: 'denials-are-not-written-down',
@@ -311,7 +311,7 @@ export const mutants: readonly Mutant[] = [
     file: 'src/admin/admin-app.ts',
     from: '      await this.#auditRefusal(exchange, route, error);\n      throw error;\n    }\n    return',
     to: '      throw error;\n    }\n    return',
-    caughtBy: { project: 'unit', file: 'unit/admin/rights.test.ts' },
+    caughtBy: { project: 'unit', file: 'unit/admin/task-routes.test.ts' },
   },
   {
     id: 'viewers-may-act',

@@ -206,6 +206,14 @@ describe('a command', () => {
     expect(task.known.seq).toBe(seq + 1);
   });
 
+  it('R-IDEM-2: a redrive that is sent twice, such as by a double click, redrives once', () => {
+    const task = aTask().deadLettered('parse');
+    expect(task.send(a.redrive('c-1')).reply).toMatchObject({ kind: 'done', repeated: false });
+    const { seq } = task.known;
+    expect(task.decide(a.redrive('c-1'))).toMatchObject({ kind: 'answered', reply: { kind: 'done', repeated: true } });
+    expect(task.known.seq).toBe(seq);
+  });
+
   it.each([
     ['a pause', () => a.pause('c-1'), 'pause'],
     ['a submit', () => a.submit({ photos: 3 }, 'c-1'), 'submit'],

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Engine } from '../../../src/supervisor/engine.ts';
 import { TestEngine } from '../../../src/testing.ts';
+import type { Clock } from '../../../src/ports/clock.ts';
 import type { SnapshotStore } from '../../../src/ports/snapshots.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
 import { checkJournal } from '../../../src/checking/journal-report.ts';
@@ -22,7 +23,7 @@ class World {
   readonly zombieFailures: string[] = [];
   zombie!: Engine;
 
-  async start(overrides: { readonly snapshots?: SnapshotStore } = {}): Promise<void> {
+  async start(overrides: { readonly snapshots?: SnapshotStore; readonly clock?: Clock } = {}): Promise<void> {
     const { test, frozen } = this;
     const tap = async <Result>(_call: string, make: () => Promise<Result>): Promise<Result> => {
       await frozen.pass();
@@ -32,6 +33,7 @@ class World {
       journal: tapJournal(test.journal, tap),
       snapshots: overrides.snapshots ?? tapSnapshots(test.snapshots, tap),
       leases: tapLeases(test.leases, tap),
+      ...(overrides.clock === undefined ? {} : { clock: overrides.clock }),
       onFailed: (error) => this.zombieFailures.push(error.code),
     });
     await test.run(this.zombie.start());
@@ -181,6 +183,31 @@ describe('a node that cannot renew its lease', () => {
     await test.advance(5_000);
     expect(other.status.owned).toMatchObject([{ epoch: 2, running: 1 }]);
     expect(drivers.started).toEqual(['a/parse/1', 'a/parse/2']);
+  });
+
+  it('R-LOCK-2: starts no driver when its lease has run out while it slept, though the timer that says so is late', async () => {
+    const world = new World();
+    const { test, drivers, frozen } = world;
+    let sleptMs = 0;
+    const inner = test.clock;
+    // Timers of a process that slept come after what its sockets bring.
+    const clock: Clock = {
+      now: () => inner.now() + sleptMs,
+      monotonicMs: () => inner.monotonicMs() + sleptMs,
+      setTimer: (delayMs, fn) => inner.setTimer(delayMs, fn),
+      defer: (fn) => inner.defer(fn),
+    };
+    await world.start({ clock });
+    frozen.shut();
+    const submitted = test.client.submit(world.pipeline, 'in', { taskId: 'a' });
+    submitted.catch(() => {});
+    await test.clock.runUntil(() => frozen.waiting > 0);
+    sleptMs = 60_000;
+    frozen.open();
+    await test.advance(0);
+    // The start is durable, and who owns the shard next finds it; this process may not act on it.
+    expect(drivers.started).toEqual([]);
+    expect(await world.violations()).toEqual([]);
   });
 
   it('R-LOCK-2: takes its shards again when it can renew, if nobody else did', async () => {
