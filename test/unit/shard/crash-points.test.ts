@@ -10,7 +10,7 @@ const pairSampleSize = 60;
 describe.each(crashScenarios)('$name', (scenario) => {
   it(
     'R-CORE-3 R-WRK-2 R-IDEM-1 R-SUM-1: survives a crash before and after every port call, and a sample of crashes while it recovers',
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async () => {
       const points = await pointsOf(scenario);
       const singles: CrashRun[] = [];
