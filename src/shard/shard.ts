@@ -40,6 +40,8 @@ export interface ShardDeps {
   readonly slots: StageSlots;
   /** Whether the node's lease is good for a while; no driver starts when it is not. */
   readonly leaseIsGood: () => boolean;
+  /** Whether the node is about to hand all its shards over: one that is opened then starts no stage. False when left out. */
+  readonly startsNothing?: () => boolean;
   /** The shard can commit no more (fenced, or its journal cannot be trusted) and has closed itself. Called once. */
   readonly onLost: (shard: ShardId, error: EngineError) => void;
   /** How far every projection has read the journal; nothing behind it is trimmed. */
@@ -293,6 +295,7 @@ export class Shard {
       this.#writeBehind.changed(state, claim);
     }
     this.#phase = 'serving';
+    if (deps.startsNothing?.() === true) this.startNothing();
     const interrupted: TaskId[] = [];
     for (const state of recovered.live.values()) {
       this.#writeBehind.changed(state, claim);
@@ -316,6 +319,8 @@ export class Shard {
   /** Why a command is not taken at all now, or null. */
   #refusal(command: ShardCommand): EngineError | null {
     if (this.#phase !== 'serving') return this.#notOwner();
+    // A process that has slept hears of requests before its own timers: what it knows may be another owner's past.
+    if (!this.#deps.leaseIsGood()) return this.#notOwner();
     const { stall } = this.#commit;
     const isRead = command.type === 'task.get' || command.type === 'task.result' || command.type === 'task.list';
     if (stall !== null && stall.forMs > stallLimitMs && !isRead) {

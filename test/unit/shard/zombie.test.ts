@@ -9,6 +9,7 @@ import { checkJournal } from '../../../src/checking/journal-report.ts';
 import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
 import { Gate, tapJournal, tapLeases, tapSnapshots } from '../../support/port-taps.ts';
 import { aPipeline, epochOf, shard } from '../../support/shard-kit.ts';
+import { outcomeOf, ShardWorld } from '../../support/shard-world.ts';
 
 /** Two processes over the same stores: one that is cut off from them at will, and the one that takes over. */
 class World {
@@ -208,6 +209,28 @@ describe('a node that cannot renew its lease', () => {
     // The start is durable, and who owns the shard next finds it; this process may not act on it.
     expect(drivers.started).toEqual([]);
     expect(await world.violations()).toEqual([]);
+  });
+
+  it('R-LOCK-2 NO_OWNER: answers nothing, not even a question, when its lease has run out while it slept', async () => {
+    const world = new ShardWorld({ pipelines: [aPipeline()], config: { leaseTtlMs: 20_000, leaseRenewMs: 5_000 } });
+    let sleptMs = 0;
+    const inner = world.clock;
+    const clock: Clock = {
+      now: () => inner.now() + sleptMs,
+      monotonicMs: () => inner.monotonicMs() + sleptMs,
+      setTimer: (delayMs, fn) => inner.setTimer(delayMs, fn),
+      defer: (fn) => inner.defer(fn),
+    };
+    const engine = world.engine('node-1', { clock });
+    await world.test.run(engine.start());
+    expect(await world.answer(world.submit('a'))).toMatchObject({ kind: 'accepted' });
+    sleptMs = 60_000;
+    expect(engine.status.owned).toHaveLength(1);
+    expect([world.get('a'), world.result('a'), world.submit('b')].map(outcomeOf)).toEqual([
+      'NO_OWNER',
+      'NO_OWNER',
+      'NO_OWNER',
+    ]);
   });
 
   it('R-LOCK-2: takes its shards again when it can renew, if nobody else did', async () => {
