@@ -18,7 +18,7 @@ interface Message {
   readonly headers: ReadonlyMap<string, string>;
 }
 
-type ServerAnswer = Extract<RequestOutcome, { kind: 'reply' | 'no-responders' }>;
+type ServerAnswer = Extract<RequestOutcome, { kind: 'reply' | 'no-responders' | 'forbidden' }>;
 
 const noHeaders: ReadonlyMap<string, string> = new Map();
 /** How long a subscription or its end may go unanswered before it is sent again. */
@@ -27,10 +27,13 @@ const controlTimeoutMs = 2_000;
 /** The server's part of request and reply: who has subscribed to what. */
 export class BusServer {
   readonly #random: Random;
+  readonly #mayPublish: (subject: string) => boolean;
   readonly #subscriptions = new Set<Subscription>();
 
-  constructor(deps: { readonly random: Random }) {
+  /** @param deps - `mayPublish`: what its users may do; everything when left out */
+  constructor(deps: { readonly random: Random; readonly mayPublish?: (subject: string) => boolean }) {
     this.#random = deps.random;
+    this.#mayPublish = deps.mayPublish ?? (() => true);
   }
 
   subscribe(subscription: Subscription): void {
@@ -48,7 +51,12 @@ export class BusServer {
 
   /** Hands a message to everyone who subscribed alone, and to one member of each queue. */
   route(message: Message, respond: ((answer: ServerAnswer) => void) | undefined): void {
-    const receivers = this.#receiversOf(message.subject);
+    const { subject } = message;
+    if (!this.#mayPublish(subject)) {
+      respond?.({ kind: 'forbidden', operation: 'publish', subject });
+      return;
+    }
+    const receivers = this.#receiversOf(subject);
     if (receivers.length === 0) respond?.({ kind: 'no-responders' });
     for (const { connection, receive } of receivers) {
       const reply =

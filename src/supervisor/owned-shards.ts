@@ -276,6 +276,7 @@ export class OwnedShards {
         runner: { clock, logger, payloads, namespace: config.namespace, ports, config, tracing },
         projectedThrough: this.#deps.projectedThrough,
         leaseIsGood: this.#host.leaseIsGood,
+        startsNothing: () => this.#startsNothing,
         onLost: (id, error) => this.#lost(id, error),
       },
       { shard: shardId, epoch: taken.epoch, node: nodeId, incarnation: self.incarnation },

@@ -6,6 +6,7 @@ import { BusServer, SimulatedBus } from '../../src/simulation/simulated-bus.ts';
 import { SimulatedProcess } from '../../src/simulation/simulated-process.ts';
 import { StoreClient } from '../../src/simulation/store-client.ts';
 import { StoreServer } from '../../src/simulation/store-server.ts';
+import { forbiddenPrefix } from '../contract/bus.contract.ts';
 import { RecordingLogger } from './nats-world.ts';
 
 /** The simulation's servers without faults, in real time, so that the contract suites can be run on them. */
@@ -13,7 +14,10 @@ export class SimulatedRig {
   readonly logger = new RecordingLogger();
   readonly #scheduler = new Scheduler(new SeededRandom(7));
   readonly #network = new Network({ scheduler: this.#scheduler, random: new SeededRandom(8) });
-  readonly #bus = new BusServer({ random: new SeededRandom(9) });
+  readonly #bus = new BusServer({
+    random: new SeededRandom(9),
+    mayPublish: (subject) => !subject.startsWith(forbiddenPrefix),
+  });
   readonly #store: StoreServer;
   readonly #startAt = Date.now();
   #processes = 0;
