@@ -6,11 +6,19 @@ import { showBytes } from '../model/sizes.ts';
 import { ErrorBox } from '../parts/error-box.tsx';
 import { JsonView } from '../parts/json-view.tsx';
 import { Panel } from '../parts/screen.tsx';
+import { may } from '../session.ts';
 
 const largestBytes = 1024 * 1024;
 
 /** The input and the outputs, each fetched when it is opened. */
 export function PayloadsPanel({ task }: { readonly task: TaskView }): JSX.Element {
+  if (!may('operator')) {
+    return (
+      <Panel title="Payloads">
+        <p class="quiet">Inputs and outputs are shown to operators.</p>
+      </Panel>
+    );
+  }
   const outputs = task.stages.filter(({ status }) => status === 'completed').map(({ stage }) => stage);
   return (
     <Panel title="Payloads" aside={<span class="quiet">fetched when opened</span>}>

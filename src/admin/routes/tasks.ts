@@ -23,8 +23,10 @@ import {
   taskFilterFields,
 } from '../schemas/tasks.ts';
 import { taskFilterOf } from '../task-filter.ts';
+import { hasRole } from '../principal.ts';
 import { readTaskPayload } from '../task-payload.ts';
 import { explainByIndex } from '../why.ts';
+import { withholdPayloads } from '../withhold-payloads.ts';
 
 const defaultPageSize = 50;
 const maximumRows = 500;
@@ -161,14 +163,14 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
       path: '/api/tasks/:taskId/history',
       role: 'viewer',
       tag,
-      summary: "The task's records that the journal still has, oldest first",
+      summary: "The task's records that the journal still has, oldest first; with the values of payloads for operators",
       params: one,
       query: {
         after: optional(integer(0, Number.MAX_SAFE_INTEGER, '`next` of the page before: a record number')),
         limit: optional(integer(1, maximumHistoryPage)),
       },
       answer: historyAnswer,
-      handler: async ({ params, query }) => {
+      handler: async ({ params, query, principal }) => {
         const { after = 0, limit = maximumHistoryPage } = query;
         const { records, taskId, shard, isComplete, missingCount } = await client.history(params.taskId);
         if (records.length === 0) throw new EngineError('TASK_NOT_FOUND', 'the journal has nothing of that task');
@@ -180,7 +182,12 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
           isComplete,
           missingCount,
           recordCount: records.length,
-          records: page as unknown as readonly JsonValue[],
+          records: (hasRole(principal.role, 'operator')
+            ? page
+            : page.map((entry) => ({
+                ...entry,
+                record: withholdPayloads(entry.record),
+              }))) as unknown as readonly JsonValue[],
           next: later.length > page.length ? (page.at(-1)?.record.seq ?? null) : null,
         };
       },
@@ -188,7 +195,7 @@ export function taskRoutes(deps: RouteDeps): readonly Route[] {
     route({
       method: 'GET',
       path: '/api/tasks/:taskId/payloads',
-      role: 'viewer',
+      role: 'operator',
       tag,
       summary: "The task's input, or a completed stage's output",
       params: one,

@@ -284,6 +284,39 @@ describe('one task', () => {
     expect((await world.ask(`${payloads}?maxBytes=2000000`)).errorCode).toBe('INVALID_ARGUMENT');
   });
 
+  it('I57 FORBIDDEN: shows values of payloads to operators; a viewer is told their size and hash', async () => {
+    const record = {
+      seq: 1,
+      event: { type: 'task.submitted', input: { json: { card: '4111' } }, origin: { commandId: 'c-1' } },
+    };
+    world.client.answers['history'] = () => ({
+      taskId: 't-1',
+      shard: 0,
+      records: [{ sequence: 1, record }],
+      isComplete: true,
+      missingCount: 0,
+      through: 1,
+    });
+    const { viewer, operator } = world.tokens;
+    expect(JSON.stringify((await world.ask('/api/tasks/t-1/history', { token: operator })).body)).toContain('4111');
+    const shown = await world.ask('/api/tasks/t-1/history', { token: viewer });
+    expect(JSON.stringify(shown.body)).not.toContain('4111');
+    expect(shown.body).toMatchObject({
+      records: [
+        {
+          sequence: 1,
+          record: {
+            seq: 1,
+            event: {
+              input: { kind: 'inline', sizeBytes: 15, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) as string },
+            },
+          },
+        },
+      ],
+    });
+    expect((await world.ask('/api/tasks/t-1/payloads', { token: viewer })).errorCode).toBe('FORBIDDEN');
+  });
+
   it('gives its history in pages', async () => {
     const records = Array.from({ length: 5 }, (_, index) => ({ sequence: index, record: { seq: index + 2 } }));
     world.client.answers['history'] = () => ({
