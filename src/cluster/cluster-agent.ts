@@ -7,6 +7,7 @@ import type { LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
 import { planAssignment, type AssignmentPlan, type PlannedAcquire, type PlannedRelease } from './assignment-plan.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
+import type { DetectorPolicy } from './failure-detector.ts';
 import { emptyView, memberKey, nextView, type Member, type MemberIdentity, type MembershipView } from './membership.ts';
 import type { OrderBook } from './order-book.ts';
 import { PeerWatch, type Heartbeat } from './peer-watch.ts';
@@ -49,6 +50,8 @@ export interface ClusterAgentDeps {
   readonly own: OwnLease;
   readonly ping: (peer: MemberIdentity, timeoutMs: number) => Promise<Heartbeat>;
   readonly host: AgentHost;
+  /** Times of the heartbeats; the defaults when left out. */
+  readonly detector?: DetectorPolicy;
 }
 
 /** Shards that are opened at one time. */
@@ -95,6 +98,7 @@ export class ClusterAgent {
     this.#peers = new PeerWatch({
       clock: deps.clock,
       ping: deps.ping,
+      ...(deps.detector === undefined ? {} : { policy: deps.detector }),
       onChange: (peer, state) => {
         const fields = {
           peer: peer.nodeId,

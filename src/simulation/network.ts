@@ -62,7 +62,8 @@ export class Network {
   quality: NetworkQuality = goodNetwork;
   readonly #scheduler: Scheduler;
   readonly #random: Random;
-  readonly #links = new Map<string, Link>();
+  /** By sender, then by receiver. */
+  readonly #links = new Map<string, Map<string, Link>>();
 
   constructor(deps: { readonly scheduler: Scheduler; readonly random: Random }) {
     this.#scheduler = deps.scheduler;
@@ -135,11 +136,13 @@ export class Network {
   }
 
   #linkOf(from: string, to: string): Link {
-    const name = `${from} > ${to}`;
-    const known = this.#links.get(name);
+    const ofSender = this.#links.get(from) ?? new Map<string, Link>();
+    this.#links.set(from, ofSender);
+    const known = ofSender.get(to);
     if (known !== undefined) return known;
+    const name = `${from} > ${to}`;
     const link: Link = { name, blocks: 0, kept: [], lastArrivalMs: 0, lastReliableMs: 0 };
-    this.#links.set(name, link);
+    ofSender.set(to, link);
     return link;
   }
 }

@@ -145,6 +145,7 @@ export class NodeProcess {
       serve,
       projectedThrough: () => Number.MAX_SAFE_INTEGER as Sequence,
       watchesEventLoop: false,
+      detector: this.#parts.detector,
       onFailed: (error) => {
         logger.error({ err: error }, 'a node has failed');
         this.#end('failed');

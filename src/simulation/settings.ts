@@ -1,3 +1,4 @@
+import { detectorDefaults, type DetectorPolicy } from '../cluster/failure-detector.ts';
 import { resolveConfig, type EngineConfig } from '../core/config.ts';
 import type { Random } from '../ports/random.ts';
 
@@ -7,6 +8,7 @@ export interface WorldSettings {
   readonly nodes: number;
   readonly replicas: 1 | 3;
   readonly tasks: number;
+  readonly detector: DetectorPolicy;
 }
 
 /** Draws the cluster of a seed: sizes and settings from the ordinary to the narrow, for a bound that is never met is never tested. */
@@ -30,7 +32,7 @@ export function drawSettings(
     shardCount: pick(3, 6, 8, 12),
     leaseTtlMs,
     leaseRenewMs,
-    clusterPollMs: pick(1_000, 1_000, 400, 5_000),
+    clusterPollMs: pick(1_000, 2_000, 400, 5_000),
     maxMoves: pick(1, 4, 16),
     mailboxCapacity: pick(64, 64, 2),
     dedupWindowSize: pick(32, 32, 4),
@@ -51,10 +53,23 @@ export function drawSettings(
     maxResultWaitMs: pick(20_000, 2_000),
     drainGraceMs: pick(10_000, 2_000),
   };
+  // Heartbeats are most of what happens in a quiet cluster; with fewer of them a seed comes to more else.
+  const heartbeatScale = pick(1, 4, 6);
   return {
+    detector: scaled(heartbeatScale),
     config: resolveConfig({ ...drawn, ...given.config }),
     nodes: given.nodes ?? nodes,
     replicas,
     tasks: given.tasks ?? tasks,
+  };
+}
+
+function scaled(factor: number): DetectorPolicy {
+  return {
+    ...detectorDefaults,
+    heartbeatIntervalMs: detectorDefaults.heartbeatIntervalMs * factor,
+    heartbeatTimeoutMs: detectorDefaults.heartbeatTimeoutMs * factor,
+    confirmIntervalMs: detectorDefaults.confirmIntervalMs * factor,
+    silentGraceMs: detectorDefaults.silentGraceMs * factor,
   };
 }

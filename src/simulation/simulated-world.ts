@@ -106,6 +106,7 @@ export class SimulatedWorld {
       store,
       world,
       config,
+      detector: settings.detector,
       pipelines,
       ports: options.ports,
       metrics: new CountingMetrics(),

@@ -1,4 +1,5 @@
 import type { HistoryEvent } from '../checking/history-events.ts';
+import type { DetectorPolicy } from '../cluster/failure-detector.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { Millis } from '../core/ids.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
@@ -22,6 +23,7 @@ export interface WorldParts {
   readonly store: StoreServer;
   readonly world: OutsideWorld;
   readonly config: EngineConfig;
+  readonly detector: DetectorPolicy;
   readonly pipelines: readonly PipelineDefinition[];
   /** The user's integrations, beside those of the world. */
   readonly ports: Readonly<Record<string, unknown>>;

@@ -1,4 +1,5 @@
 import type { PayloadStore } from '../actors/payload-store.ts';
+import type { DetectorPolicy } from '../cluster/failure-detector.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { EngineError } from '../core/errors.ts';
 import type { NodeId, Sequence, ShardId } from '../core/ids.ts';
@@ -48,6 +49,8 @@ export interface EngineDeps {
   readonly onLife?: ((life: NodeLife) => void) | undefined;
   /** Whether it measures how late the event loop is; true when left out. Of no use where time is virtual. */
   readonly watchesEventLoop?: boolean;
+  /** Times of the heartbeats between nodes; those of production when left out. */
+  readonly detector?: DetectorPolicy;
   /** The engine cannot go on as this node; it has stopped itself. */
   readonly onFailed: (error: EngineError) => void;
 }
