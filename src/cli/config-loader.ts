@@ -3,6 +3,10 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checkConfig, type CheckedConfig } from '../config-file.ts';
 import { asError, EngineError } from '../core/errors.ts';
+import { parseStrictJson } from '../core/strict-json.ts';
+
+/** Largest configuration file that is JSON, in bytes. */
+const maximumConfigBytes = 1024 * 1024;
 
 /** Names of a configuration file, the first that is there counts: what was built goes before its source. */
 export const configFileNames = ['cabinet.config.js', 'cabinet.config.mjs', 'cabinet.config.ts', 'cabinet.config.json'];
@@ -52,7 +56,7 @@ async function isFile(path: string): Promise<boolean> {
 
 async function readJson(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as unknown;
+    return parseStrictJson(await readFile(path), maximumConfigBytes);
   } catch (error) {
     throw unloadable(path, asError(error));
   }

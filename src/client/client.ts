@@ -21,9 +21,10 @@ import type { EngineInfo } from '../transport/engine-info.ts';
 import { parseCommand } from '../transport/parse-command.ts';
 import { expectReply } from '../transport/reply-reading.ts';
 import { startSendingSpan } from '../transport/request-spans.ts';
-import { type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
+import { maximumDeadlineMs, type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
 import { fetchPayloads } from './blob-values.ts';
+import { checkOptions, checkSignal, checkTimeoutMs, readSendOptions } from './call-options.ts';
 import { ClusterClient, type ClusterLeases } from './cluster-client.ts';
 import { DeadLetterClient } from './dead-letter-client.ts';
 import { discoverEngine } from './engine-discovery.ts';
@@ -158,8 +159,9 @@ export class Client {
   ): Promise<Submitted>;
   submit(pipeline: string, input: unknown, options?: SubmitOptions): Promise<Submitted>;
   async submit(pipeline: PipelineDefinition | string, input: unknown, options: SubmitOptions = {}): Promise<Submitted> {
+    const send = this.#sendOptions(options);
     const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, () => this.#deps.random.id());
-    return readSubmitted(await this.#sendTraced(command, this.#sendOptions(options)), fresh);
+    return readSubmitted(await this.#sendTraced(command, send), fresh);
   }
 
   /** Creates many tasks in few requests; each item has its own outcome, in the order of the items. Never rejects for one. */
@@ -173,16 +175,19 @@ export class Client {
     items: readonly SubmitItem<unknown>[],
     options?: CallOptions & { readonly version?: number | undefined },
   ): Promise<readonly SubmitOutcome[]>;
-  submitMany(
+  async submitMany(
     pipeline: PipelineDefinition | string,
     items: readonly SubmitItem<unknown>[],
     options: CallOptions & { readonly version?: number | undefined } = {},
   ): Promise<readonly SubmitOutcome[]> {
     const send = this.#sendOptions(options);
     const { version } = options;
+    if (!Array.isArray(items)) {
+      throw invalidArgument({ field: 'items', message: 'items must be a list', limit: 'a list', got: items });
+    }
     // All are handed over in this turn, so they leave in as few envelopes as the limits allow.
-    return Promise.all(
-      items.map(async (item): Promise<SubmitOutcome> => {
+    return await Promise.all(
+      (items as readonly SubmitItem<unknown>[]).map(async (item): Promise<SubmitOutcome> => {
         try {
           const prepared: PreparedSubmit = prepareSubmit({ ...item, pipeline, version }, () => this.#deps.random.id());
           return readSubmitted(await this.#sendTraced(prepared.command, send), prepared.fresh);
@@ -198,8 +203,8 @@ export class Client {
     taskId: string,
     options: CallOptions & { readonly includePayloads?: boolean | undefined } = {},
   ): Promise<TaskView> {
-    const { includePayloads = false } = options;
-    const command: TaskCommand = { type: 'task.get', taskId: parseTaskId(taskId), includePayloads };
+    const { includePayloads = false } = checkOptions(options);
+    const command = parseCommand({ type: 'task.get', taskId, includePayloads }) as TaskCommand;
     const { task } = expectReply(await this.#send(command, options), ['task']);
     return this.#withPayloads(task);
   }
@@ -226,9 +231,10 @@ export class Client {
     taskId: string,
     options: { readonly timeoutMs?: number | undefined; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<unknown> {
-    const { timeoutMs = defaultResultTimeoutMs, signal } = options;
-    const task = await this.#awaitEnd(parseTaskId(taskId), timeoutMs, signal);
+    const { timeoutMs = defaultResultTimeoutMs, signal } = checkOptions(options);
+    checkTimeoutMs(timeoutMs, 'timeoutMs');
     const name = pipelineName(pipeline);
+    const task = await this.#awaitEnd(parseTaskId(taskId), timeoutMs, signal);
     if (task.pipeline !== name) {
       throw invalidArgument({
         field: 'pipeline',
@@ -268,7 +274,7 @@ export class Client {
 
   /** One page of tasks over all shards, in the order of ids. @throws EngineError `INVALID_ARGUMENT` */
   async list(query: TaskListQuery = {}): Promise<TaskPage> {
-    const { pipeline, status, includeFinished, limit = 100, after } = query;
+    const { pipeline, status, includeFinished, limit = 100, after } = checkOptions(query, 'query');
     const command = parseCommand({ type: 'task.list', pipeline, status, includeFinished, limit, after });
     return listTasks(this.#shardClient, command as ListQuery, this.#sendOptions(query));
   }
@@ -290,6 +296,7 @@ export class Client {
   ): AsyncGenerator<PipelineEvent, void, undefined> {
     const { journal, namespace } = this.#withJournal();
     const id = parseTaskId(taskId);
+    checkSignal(checkOptions(options).signal);
     const after = options.after === undefined ? undefined : parsePosition(options.after);
     const leaving = new AbortController();
     const given = options.signal === undefined ? [] : [options.signal];
@@ -310,8 +317,8 @@ export class Client {
   }
 
   /** What a node tells of the engine. @throws EngineError `NO_OWNER`, `NATS_UNREACHABLE`, `DEADLINE_EXCEEDED` */
-  info(options: Pick<CallOptions, 'deadlineMs'> = {}): Promise<EngineInfo> {
-    return discoverEngine(this.#deps, options.deadlineMs ?? this.#deadlineMs);
+  async info(options: Pick<CallOptions, 'deadlineMs'> = {}): Promise<EngineInfo> {
+    return discoverEngine(this.#deps, this.#sendOptions(options).deadlineMs);
   }
 
   /** Ends every call and watch in hand and closes what the client has opened. A second call waits for the first. */
@@ -335,7 +342,7 @@ export class Client {
       const waitMs = Math.min(pollMs, remainingMs);
       const reply = await this.#send(
         { type: 'task.result', taskId, waitMs },
-        { deadlineMs: Math.max(1, remainingMs) + resultGraceMs, signal },
+        { deadlineMs: Math.min(maximumDeadlineMs, Math.max(1, remainingMs) + resultGraceMs), signal },
       );
       if (reply.kind === 'ended') return reply.task;
       if (reply.kind === 'pending') state = reply.state;
@@ -355,9 +362,10 @@ export class Client {
     taskId: string,
     options: ControlOptions,
   ): Promise<Controlled> {
+    const send = this.#sendOptions(options);
     const { by, reason, commandId = this.#deps.random.id() } = options;
     const parsed = parseCommand({ ...command, taskId, commandId, by, reason });
-    const sent = this.#sendTraced(parsed as ControlCommand, this.#sendOptions(options));
+    const sent = this.#sendTraced(parsed as ControlCommand, send);
     const reply = expectReply(await sent, ['done']);
     return { taskId: reply.taskId, state: reply.state, repeated: reply.repeated };
   }
@@ -383,7 +391,7 @@ export class Client {
   }
 
   #sendOptions(options: CallOptions): SendOptions {
-    return { deadlineMs: options.deadlineMs ?? this.#deadlineMs, signal: options.signal };
+    return readSendOptions(options, this.#deadlineMs);
   }
 
   async #withPayloads(task: TaskView): Promise<TaskView> {

@@ -16,7 +16,7 @@ import {
   type ClusterOrders,
   type NodeOrder,
 } from '../core/cluster-orders.ts';
-import { EngineError, invalidArgument } from '../core/errors.ts';
+import { EngineError, invalidArgument, showValue } from '../core/errors.ts';
 import { forbiddenError } from '../core/forbidden.ts';
 import { parseNodeId, type NodeId, type ShardId } from '../core/ids.ts';
 import {
@@ -30,6 +30,7 @@ import { nodeSubject } from '../core/subjects.ts';
 import type { Bus } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
+import { checkOptions, checkTimeoutMs } from './call-options.ts';
 import { OrderWriter } from './order-writer.ts';
 
 /** What a client reads of leases and locks, and writes of orders. */
@@ -130,8 +131,9 @@ export class ClusterClient {
    *   when the client has no lease store, `BUS_FORBIDDEN` when its NATS user may not ask the nodes
    */
   async status(options: ClusterCallOptions = {}): Promise<ClusterStatus> {
+    const timeoutMs = this.#timeoutOf(options);
     const look = await this.#look();
-    return this.#report(look, await this.#ask(look.leases, options.deadlineMs));
+    return this.#report(look, await this.#ask(look.leases, timeoutMs));
   }
 
   /** The node keeps what it has and takes nothing new. @throws EngineError as {@link drain} */
@@ -169,7 +171,7 @@ export class ClusterClient {
     nodeId: string,
     options: ClusterCallOptions & { readonly wait?: boolean | undefined } = {},
   ): Promise<ShardPinned> {
-    const timeoutMs = options.deadlineMs ?? this.#deps.deadlineMs;
+    const timeoutMs = this.#timeoutOf(options);
     const id = this.#parseShard(shard);
     const target = parseNodeId(nodeId);
     const { before } = await this.#writer.change(async (orders) => {
@@ -189,9 +191,10 @@ export class ClusterClient {
   async planMove(shard: number, nodeId: string, options: ClusterCallOptions = {}): Promise<readonly ShardRow[]> {
     const id = this.#parseShard(shard);
     const target = parseNodeId(nodeId);
+    const timeoutMs = this.#timeoutOf(options);
     const look = await this.#look();
     await this.#checkTarget(look.orders, target);
-    const answers = await this.#ask(look.leases, options.deadlineMs);
+    const answers = await this.#ask(look.leases, timeoutMs);
     return movingShards(this.#report({ ...look, orders: withPin(look.orders, id, target) }, answers));
   }
 
@@ -222,10 +225,7 @@ export class ClusterClient {
   }
 
   /** What each node says of itself, by its life; those that do not answer are left out. */
-  async #ask(
-    leases: readonly NodeLease[],
-    deadlineMs = this.#deps.deadlineMs,
-  ): Promise<ReadonlyMap<string, NodeStatus>> {
+  async #ask(leases: readonly NodeLease[], deadlineMs: number): Promise<ReadonlyMap<string, NodeStatus>> {
     const answers = new Map<string, NodeStatus>();
     await Promise.all(
       leases.map(async ({ nodeId, incarnation }) => {
@@ -268,7 +268,7 @@ export class ClusterClient {
   }
 
   async #order(name: string, order: NodeOrder | null, options: ClusterCallOptions): Promise<NodeOrdered> {
-    const timeoutMs = options.deadlineMs ?? this.#deps.deadlineMs;
+    const timeoutMs = this.#timeoutOf(options);
     const nodeId = parseNodeId(name);
     const { after } = await this.#writer.change(async (orders) => {
       if (!orders.nodes.has(nodeId)) await this.#findNode(nodeId);
@@ -308,10 +308,19 @@ export class ClusterClient {
     });
   }
 
+  #timeoutOf(options: ClusterCallOptions): number {
+    return checkTimeoutMs(checkOptions(options).deadlineMs ?? this.#deps.deadlineMs);
+  }
+
   #parseShard(shard: number): ShardId {
     const most = this.#deps.shardCount - 1;
     if (Number.isSafeInteger(shard) && shard >= 0 && shard <= most) return shard as ShardId;
-    throw invalidArgument({ field: 'shard', message: `there is no shard ${shard}`, limit: `0 to ${most}`, got: shard });
+    throw invalidArgument({
+      field: 'shard',
+      message: `there is no shard ${showValue(shard)}`,
+      limit: `0 to ${most}`,
+      got: shard,
+    });
   }
 
   /** Asks again and again. @returns whether it became true in time */

@@ -3,10 +3,11 @@ import type { FailureClass } from '../core/failures.ts';
 import { parseCommandId, type TaskId } from '../core/ids.ts';
 import type { TaskView } from '../core/task-view.ts';
 import { fingerprintFailure } from '../projections/failure-fingerprint.ts';
-import { maximumPageSize } from '../transport/parse-command.ts';
+import { maximumPageSize, parseFields, parseWholeNumber, refuseUnknownFields } from '../transport/parse-command.ts';
 import { expectReply } from '../transport/reply-reading.ts';
 import type { SendOptions, ShardClient } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
+import { checkOptions, readSendOptions } from './call-options.ts';
 import type { CommandNote } from './submission.ts';
 
 /** Which dead letters are meant: all that match every field given, literally. */
@@ -23,6 +24,14 @@ export interface DeadLetterFilter {
 export type RedriveOutcome =
   | { readonly kind: 'done'; readonly taskId: TaskId; readonly state: string }
   | { readonly kind: 'error'; readonly taskId: TaskId; readonly error: EngineError };
+
+const filterFields: ReadonlySet<string> = new Set<keyof DeadLetterFilter>([
+  'pipeline',
+  'stage',
+  'failureClass',
+  'failureCode',
+  'fingerprint',
+]);
 
 /** Most dead letters that one call redrives when it does not say. */
 const defaultRedriveMaximum = 1_000;
@@ -51,7 +60,7 @@ export class DeadLetterClient {
       readonly signal?: AbortSignal | undefined;
     } = {},
   ): Promise<TaskPage> {
-    const { pipeline, limit = 100, after, signal } = query;
+    const { pipeline, limit = 100, after } = checkOptions(query, 'query');
     const page = await listTasks(
       this.#shardClient,
       {
@@ -60,7 +69,7 @@ export class DeadLetterClient {
         ...(pipeline === undefined ? {} : { pipeline }),
         ...(after === undefined ? {} : { after }),
       },
-      { deadlineMs: query.deadlineMs ?? this.#deadlineMs, signal },
+      readSendOptions(query, this.#deadlineMs),
     );
     return { tasks: page.tasks.filter((task) => matches(task, query)), next: page.next };
   }
@@ -80,16 +89,9 @@ export class DeadLetterClient {
       readonly signal?: AbortSignal | undefined;
     } = {},
   ): Promise<readonly RedriveOutcome[]> {
-    const isAll = 'all' in filter;
-    if (!isAll && Object.values(filter).every((value) => value === undefined)) {
-      throw invalidArgument({
-        field: 'filter',
-        message: 'a redrive of every dead letter must be asked for by { all: true }',
-        limit: 'a filter, or { all: true }',
-      });
-    }
-    const maximum = options.maximum ?? defaultRedriveMaximum;
-    const send: SendOptions = { deadlineMs: options.deadlineMs ?? this.#deadlineMs, signal: options.signal };
+    const isAll = checkFilter(filter);
+    const send = readSendOptions(options, this.#deadlineMs);
+    const maximum = parseWholeNumber(options.maximum ?? defaultRedriveMaximum, 'maximum', 1, Number.MAX_SAFE_INTEGER);
     const outcomes: RedriveOutcome[] = [];
     let after: string | undefined;
     do {
@@ -121,6 +123,24 @@ export class DeadLetterClient {
       return { kind: 'error', taskId, error: known };
     }
   }
+}
+
+/** Whether every dead letter is meant. A misspelled field would mean them all, too. @throws EngineError `INVALID_ARGUMENT` */
+function checkFilter(filter: DeadLetterFilter | { readonly all: true }): boolean {
+  const fields = parseFields(filter, 'filter');
+  if (
+    fields['all'] === true &&
+    Object.entries(fields).every(([name, value]) => name === 'all' || value === undefined)
+  ) {
+    return true;
+  }
+  refuseUnknownFields(fields, filterFields, 'filter');
+  if (Object.values(fields).some((value) => value !== undefined)) return false;
+  throw invalidArgument({
+    field: 'filter',
+    message: 'a redrive of every dead letter must be asked for by { all: true }',
+    limit: 'a filter, or { all: true }',
+  });
 }
 
 function matches(task: TaskView, filter: DeadLetterFilter): boolean {

@@ -1,5 +1,5 @@
 import type { EngineError } from '../core/errors.ts';
-import { parsePipelineName, type TaskId } from '../core/ids.ts';
+import { parsePipelineName, type PipelineName, type TaskId } from '../core/ids.ts';
 import type { SubmitCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { chooseTaskId } from '../core/task-id.ts';
@@ -48,7 +48,7 @@ export function prepareSubmit(
   newId: () => string,
 ): PreparedSubmit {
   const { pipeline, input, taskId: givenId, idempotencyKey, by, reason } = request;
-  const name = parsePipelineName(pipelineName(pipeline));
+  const name = pipelineName(pipeline);
   const version = request.version ?? (typeof pipeline === 'string' ? undefined : pipeline.version);
   const { taskId, fresh } = chooseTaskId(name, { taskId: givenId, idempotencyKey }, newId);
   const command = parseCommand({
@@ -65,9 +65,10 @@ export function prepareSubmit(
   return { command: command as SubmitCommand, fresh };
 }
 
-/** The name of a pipeline that is given by its definition or by its name. */
-export function pipelineName(pipeline: PipelineDefinition | string): string {
-  return typeof pipeline === 'string' ? pipeline : pipeline.name;
+/** The name of a pipeline that is given by its definition or by its name. @throws EngineError `INVALID_ARGUMENT` for what is neither */
+export function pipelineName(pipeline: PipelineDefinition | string): PipelineName {
+  const given: unknown = pipeline;
+  return parsePipelineName(typeof given === 'object' && given !== null && 'name' in given ? given.name : given);
 }
 
 /** @throws EngineError the owner's refusal */

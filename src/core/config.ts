@@ -174,7 +174,11 @@ export const configRanges: {
  * @throws EngineError `CONFIG_INVALID` with the field and its limit, also for a field that does not exist
  */
 export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): EngineConfig {
-  const unknownField = Object.keys(partial).find((name) => !(name in configDefaults));
+  const settings: unknown = partial;
+  if (typeof settings !== 'object' || settings === null || Array.isArray(settings)) {
+    throw invalid('config', 'an object of settings', settings);
+  }
+  const unknownField = Object.keys(partial).find((name) => !Object.hasOwn(configDefaults, name));
   if (unknownField !== undefined) {
     throw invalid(unknownField, `one of ${Object.keys(configDefaults).join(', ')}`, unknownField, 'is not a setting');
   }

@@ -149,7 +149,8 @@ function refuseForbidden(key: string, field: string, walk: Walk): void {
 }
 
 function wordsOf({ path }: Walk): string {
-  return `$${path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('')}`;
+  // Keys are the caller's words: as long as he likes, and with any character.
+  return showValue(`$${path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('')}`);
 }
 
 function classNameOf(prototype: unknown): string {

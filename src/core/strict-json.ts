@@ -11,7 +11,7 @@ const requestLevels = 8;
  * @param maximumBytes - checked before anything is read
  * @throws EngineError `PAYLOAD_TOO_LARGE`; `INVALID_MESSAGE` "invalid JSON at byte N" for anything that is not one JSON value
  *   in UTF-8 without duplicate keys; `INVALID_ARGUMENT` for a key `__proto__` or a value nested too deep; `UNSERIALIZABLE`
- *   for a number beyond the range of JavaScript's
+ *   for a number beyond the range of JavaScript's, or a whole number that would come out as another one
  */
 export function parseStrictJson(bytes: Uint8Array, maximumBytes: number): JsonValue {
   if (bytes.length > maximumBytes) {
@@ -40,6 +40,14 @@ const numberPattern = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const plainTextPattern = /[^"\\\u0000-\u001f]*/y;
 const hexPattern = /[0-9a-fA-F]{4}/y;
 const blankPattern = /[ \t\n\r]*/y;
+
+/**
+ * Whether digits and number are one: a fraction and an exponent say that they are rounded, a whole number does not. What JavaScript
+ * itself writes for the number is taken too.
+ */
+function isKept(digits: string, value: number): boolean {
+  return !/^-?\d+$/.test(digits) || String(value) === digits || BigInt(digits) === BigInt(value);
+}
 
 /** One pass over one text. @see RFC 8259 */
 class JsonReader {
@@ -161,10 +169,21 @@ class JsonReader {
     const digits = this.#match(numberPattern);
     if (digits === '') throw this.#invalid('no value starts here');
     const value = Number(digits);
-    if (Number.isFinite(value)) return value;
-    throw new EngineError('UNSERIALIZABLE', `the number at byte ${this.#byteOf(startAt)} is too large`, {
-      got: digits,
-    });
+    if (!Number.isFinite(value)) {
+      throw new EngineError('UNSERIALIZABLE', `the number at byte ${this.#byteOf(startAt)} is too large`, {
+        got: digits,
+      });
+    }
+    if (Number.isSafeInteger(value) || isKept(digits, value)) return value;
+    throw new EngineError(
+      'UNSERIALIZABLE',
+      `the whole number at byte ${this.#byteOf(startAt)} would become another one`,
+      {
+        limit: 'whole numbers within ±(2^53 − 1), and larger ones that a double holds',
+        got: digits,
+        hint: 'send a large number, such as an id, as text',
+      },
+    );
   }
 
   #readWord<Value extends JsonValue>(word: string, value: Value): Value {

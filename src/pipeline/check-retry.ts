@@ -47,8 +47,9 @@ function checkCertain(retryOn: readonly FailureClass[], path: string): void {
 function checkClasses(value: unknown, path: string): void {
   const limit = `a list of ${retryDefaults.retryOn.join(', ')}`;
   if (!Array.isArray(value)) throw invalid(path, limit, value);
-  const stranger: unknown = value.find((entry) => !failureClasses.includes(entry as FailureClass));
-  if (stranger !== undefined) throw invalid(path, limit, stranger);
+  // By its place: a stranger may be undefined, as the hole of a list is.
+  const at = value.findIndex((entry) => !failureClasses.includes(entry as FailureClass));
+  if (at !== -1) throw invalid(path, limit, value[at]);
 }
 
 function invalid(field: string, limit: string, got: unknown): EngineError {

@@ -1,7 +1,10 @@
 import { asError, EngineError } from '../../core/errors.ts';
 import { anyJson, flag, object, optional, text, variantsOf, type Schema } from '../schema.ts';
+import { parseStrictJson } from '../../core/strict-json.ts';
 import type { LiveMessage } from './protocol.ts';
 
+/** Longest frame in bytes; the socket itself takes no longer one. */
+const maximumFrameBytes = 64 * 1024;
 /** Longest name of a subscription in characters. */
 const maximumIdLength = 64;
 
@@ -25,16 +28,22 @@ const withId = object({ id: idField });
 export function readLiveMessage(source: string): LiveMessage {
   let value: unknown;
   try {
-    value = JSON.parse(source);
-  } catch (cause) {
-    throw new EngineError('INVALID_MESSAGE', 'the frame is not JSON', { cause });
+    value = parseStrictJson(Buffer.from(source), maximumFrameBytes);
+  } catch (thrown) {
+    throw asInvalidMessage('the frame is not JSON: ', thrown);
   }
   try {
     return messages.read(value, 'message') as LiveMessage;
   } catch (thrown) {
-    const error = asError(thrown);
-    throw new EngineError('INVALID_MESSAGE', error.message, { cause: error });
+    throw asInvalidMessage('', thrown);
   }
+}
+
+/** The whole message was not understood, so that is its code; what is at fault is told as it was found. */
+function asInvalidMessage(before: string, thrown: unknown): EngineError {
+  const error = asError(thrown);
+  const { field, limit } = error instanceof EngineError ? error : {};
+  return new EngineError('INVALID_MESSAGE', `${before}${error.message}`, { field, limit, cause: error });
 }
 
 /** The subscription that a message is about, as far as it says one. */

@@ -270,7 +270,16 @@ function errorFrame(id: string | null, error: EngineError): ConnectionEffect {
   // What a bug says of itself is for the log.
   const message = code === 'INTERNAL' ? 'an unexpected error; the log has it' : error.message;
   const oldest = code === 'RESUME_TOO_OLD' && error.limit !== undefined ? { oldest: error.limit } : {};
-  return send({ type: 'error', id, code, message, ...oldest });
+  const { field, limit } = code === 'INTERNAL' || code === 'RESUME_TOO_OLD' ? {} : error;
+  return send({
+    type: 'error',
+    id,
+    code,
+    message,
+    ...(field === undefined ? {} : { field }),
+    ...(limit === undefined ? {} : { limit }),
+    ...oldest,
+  });
 }
 
 function send(frame: LiveFrame): ConnectionEffect {

@@ -105,6 +105,9 @@ export type LiveFrame<Data = unknown> =
       readonly id: string | null;
       readonly code: string;
       readonly message: string;
+      /** The part of the message at fault, and what is allowed there. */
+      readonly field?: string;
+      readonly limit?: string;
       readonly oldest?: string;
     }
   | { readonly type: 'unsubscribed'; readonly id: string };

@@ -108,7 +108,7 @@ describe('the configuration file', () => {
     ['throws.mjs', "throw new Error('no luck')", /throws\.mjs could not be loaded: Error: no luck/],
     ['syntax.mjs', 'export default {', /syntax\.mjs could not be loaded: /],
     ['nothing.mjs', 'export const config = {}', /nothing\.mjs: there is no default export/],
-    ['bad.json', '{"engine":', /bad\.json could not be loaded: SyntaxError/],
+    ['bad.json', '{"engine":', /bad\.json could not be loaded: INVALID_MESSAGE: invalid JSON at byte 10/],
     ['code.json', '{"pipelines":[]}', /code\.json: pipelines cannot stand in a JSON file/],
     ['list.json', '[]', /list\.json: the file must be an object/],
   ])('CONFIG_INVALID: %s', async (file, text, says) => {
