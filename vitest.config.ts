@@ -31,6 +31,14 @@ export default defineConfig({
         },
       },
       {
+        // Whole clusters in virtual time.
+        test: {
+          name: 'simulation',
+          include: ['test/simulation/**/*.test.ts'],
+          testTimeout: 300_000,
+        },
+      },
+      {
         test: {
           name: 'integration',
           include: ['test/integration/**/*.test.ts'],

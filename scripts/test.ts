@@ -24,6 +24,7 @@ const stages: readonly Stage[] = [
   { script: 'test:unit', counts: true },
   { script: 'test:models', counts: true },
   { script: 'test:contract', counts: true },
+  { script: 'test:simulation', counts: true },
   { script: 'build', counts: false },
   { script: 'test:integration', counts: true, needsContainers: true },
   { script: 'test:browser', counts: true },

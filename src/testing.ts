@@ -33,6 +33,9 @@ export type {
   PipelineTestDriversChoice,
   PipelineTestOptions,
 } from './model-testing/test-pipeline.ts';
+export { simulate } from './simulation/simulate.ts';
+export type { SimulationOptions } from './simulation/simulation-options.ts';
+export type { SimulationReport } from './simulation/simulation-report.ts';
 export { MemoryLogger, type LoggedLine } from './platform/memory-logger.ts';
 export { MemoryMetrics } from './platform/memory-metrics.ts';
 export { SeededRandom } from './platform/seeded-random.ts';

@@ -21,7 +21,6 @@ export function runTurns(turn: () => boolean): Promise<void> {
           return;
         }
       } catch (thrown) {
-        // eslint-disable-next-line typescript/prefer-promise-reject-errors -- it is the turn's own, handed on as it is.
         reject(thrown);
         return;
       }

@@ -83,7 +83,7 @@ export class Connection {
     this.#isUp = false;
     for (const listener of this.#onDown) listener();
     this.process.enter(() => {
-      for (const settle of [...this.#pending]) settle(disconnected);
+      for (const settle of this.#pending) settle(disconnected);
     });
   }
 

@@ -176,6 +176,9 @@ export function historyKindOf(fault: PlannedFault): FaultKind {
 
 /** A planned fault as one line. */
 export function formatFault({ id, kind, atMs, forMs, ...rest }: PlannedFault): string {
-  const seconds = (ms: number): string => `${(ms / 1_000).toFixed(3)} s`;
   return `#${id} ${kind} at ${seconds(atMs)} for ${seconds(forMs)} ${JSON.stringify(rest)}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(3)} s`;
 }

@@ -45,7 +45,7 @@ export class FaultRunner {
 
   /** Takes everything back that is still in force. */
   heal(): void {
-    for (const undo of [...this.#undo.values()]) undo();
+    for (const undo of this.#undo.values()) undo();
   }
 
   #make(fault: PlannedFault): void {

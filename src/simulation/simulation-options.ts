@@ -49,6 +49,7 @@ export interface ResolvedOptions
   readonly usesWorld: boolean;
 }
 
+/** The options with all that was left out. */
 export function resolveOptions(options: SimulationOptions): ResolvedOptions {
   const { seed = 1, minutes = 5, nodes, tasks, faults = plannedKinds, maskedFaults = [], ports = {}, config } = options;
   const { pipelines = worldPipelines, inputOf } = options;

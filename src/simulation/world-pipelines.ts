@@ -5,7 +5,7 @@ import { definePipeline } from '../pipeline/define-pipeline.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { LookupAnswer, LookupContext, StageContext } from '../ports/driver.ts';
-import type { EffectContext, OutsideWorld, Receipt } from './outside-world.ts';
+import type { OutsideWorld, Receipt } from './outside-world.ts';
 import type { SimulatedProcess } from './simulated-process.ts';
 
 /** What goes wrong with a task by its own fault. */
@@ -158,10 +158,7 @@ const imports = definePipeline({
 });
 
 /** The pipelines of a simulation that brings none of its own. */
-export const worldPipelines: readonly PipelineDefinition[] = [
-  orders as unknown as PipelineDefinition,
-  imports as unknown as PipelineDefinition,
-];
+export const worldPipelines: readonly PipelineDefinition[] = [orders, imports];
 
 /** The stages of these pipelines whose effects the world must have seen, as a history names them. */
 export const effectStages: readonly string[] = worldPipelines.flatMap(({ name, stages }) =>
@@ -235,7 +232,7 @@ function effect(ctx: Context, honorsKeys: boolean, suffix = ''): Promise<Receipt
 
 async function lookUp(ctx: LookupContext<Order, unknown>): Promise<LookupAnswer<Receipt>> {
   const { world, process } = portsOf(ctx);
-  const found = await world.lookUp(process, ctx as EffectContext);
+  const found = await world.lookUp(process, ctx);
   if (found === 'refused') return { kind: 'unknown' };
   return found === 'notDone' ? { kind: 'notDone' } : { kind: 'done', output: found };
 }

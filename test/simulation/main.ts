@@ -180,7 +180,8 @@ async function main(): Promise<void> {
   const missing = sums.seeds >= sometimesAfterSeeds ? neverHappened(sums.counters) : [];
   for (const situation of missing) process.stdout.write(`never: ${situation}\n`);
   if (given.counters) {
-    for (const [name, value] of [...sums.counters].toSorted()) process.stdout.write(`${name}: ${value}\n`);
+    for (const [name, value] of [...sums.counters].toSorted(([left], [right]) => (left < right ? -1 : 1)))
+      process.stdout.write(`${name}: ${value}\n`);
   }
   const speed = Math.round(sums.simulatedMs / sums.realMs);
   process.stdout.write(
