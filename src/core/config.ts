@@ -186,7 +186,7 @@ export function resolveConfig(partial: Readonly<Record<string, unknown>> = {}): 
   const merged = { ...configDefaults, ...given } as EngineConfig;
   // Who allows fewer interruptions than the default of a suspicion wants it no later than the last of them.
   const suspectAfterInterruptions =
-    'suspectAfterInterruptions' in given
+    'suspectAfterInterruptions' in given || typeof merged.maxInterruptions !== 'number'
       ? merged.suspectAfterInterruptions
       : Math.max(1, Math.min(configDefaults.suspectAfterInterruptions, merged.maxInterruptions));
   const config: EngineConfig = { ...merged, suspectAfterInterruptions };

@@ -32,9 +32,9 @@ export const maximumNameLength = 63;
 const idPattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
 const namePattern = /^[a-z][a-z0-9-]{0,62}$/;
 
-/** `value` as a task id. @throws EngineError `INVALID_TASK_ID` that names the first bad character. */
-export function parseTaskId(value: unknown): TaskId {
-  return parseId(value, 'taskId', 'INVALID_TASK_ID') as TaskId;
+/** `value` as a task id. @throws EngineError `INVALID_TASK_ID` with the field given, that names the first bad character. */
+export function parseTaskId(value: unknown, field = 'taskId'): TaskId {
+  return parseId(value, field, 'INVALID_TASK_ID') as TaskId;
 }
 
 /** `value` as a command id. @throws EngineError `INVALID_ARGUMENT` with field `commandId`. */

@@ -82,20 +82,23 @@ export function parseSubmitItems(fields: Fields): readonly unknown[] {
 /** An operator's command; without a command id it gets a new one. @throws EngineError as `parseCommand` */
 export function parseControlRequest(type: ControlCommand['type'], fields: Fields, newId: () => string): ControlCommand {
   refuseUnknownFields(fields, type === 'task.resolve' ? resolveFields : controlFields, type.slice('task.'.length));
-  return parseCommand({ ...fields, type, commandId: fields['commandId'] ?? newId() }) as ControlCommand;
+  // Null is not taken for left out: whoever believes to have named the command would have its repeats done again.
+  const { commandId = newId() } = fields;
+  return parseCommand({ ...fields, type, commandId }) as ControlCommand;
 }
 
 /** A question about one task. @throws EngineError as `parseCommand` */
 export function parseQueryRequest(type: QueryCommand['type'], fields: Fields): QueryCommand {
   refuseUnknownFields(fields, new Set(['taskId', type === 'task.get' ? 'includePayloads' : 'waitMs']), type.slice(5));
-  const waitMs = fields['waitMs'] ?? defaultResultWaitMs;
+  const { waitMs = defaultResultWaitMs } = fields;
   return parseCommand(type === 'task.get' ? { ...fields, type } : { ...fields, type, waitMs }) as QueryCommand;
 }
 
 /** A page that is asked for. @throws EngineError as `parseCommand` */
 export function parseListRequest(fields: Fields): Omit<ListQuery, 'type'> {
   refuseUnknownFields(fields, listFields, 'list');
-  const query = { ...fields, limit: fields['limit'] ?? defaultPageSize };
+  const { limit = defaultPageSize } = fields;
+  const query = { ...fields, limit };
   parseCommand({ ...query, type: 'task.list' });
   return query as Omit<ListQuery, 'type'>;
 }

@@ -182,7 +182,7 @@ function checkListQuery(fields: Fields): void {
   }
   checkBoolean(fields, 'includeFinished');
   parseWholeNumber(fields['limit'], 'limit', 1, maximumPageSize);
-  if (fields['after'] !== undefined) parseTaskId(fields['after']);
+  if (fields['after'] !== undefined) parseTaskId(fields['after'], 'after');
 }
 
 function checkBoolean(fields: Fields, field: string): void {

@@ -55,7 +55,7 @@ async function world(): Promise<{ readonly client: Client; readonly server: Shar
     random: new SeededRandom(5),
     namespace: 'cabinet',
     shardCount: 4,
-    journal: new ArrayJournal([]),
+    journal: new ArrayJournal(),
     leases,
     deadlineMs: 500,
   });
