@@ -1,3 +1,4 @@
+import type { CallOutcome } from '../checking/history-events.ts';
 import type { JsonValue } from '../core/json.ts';
 import type { Random } from '../ports/random.ts';
 import type { ClientProcess, TaskOrder } from './client-process.ts';
@@ -35,6 +36,8 @@ const resultTimeoutMs = 60_000;
 export class Workload {
   readonly #deps: WorkloadDeps;
   readonly #submitted: PlannedTask[] = [];
+  /** Tasks that an operator has in hand, or whose order may still be on its way. */
+  readonly #inHand = new Set<string>();
   #open = 0;
   #isOver = false;
 
@@ -105,7 +108,9 @@ export class Workload {
     scheduler.after(random.next() * operatorMs, 'operator', () => {
       if (this.#isOver) return;
       for (const task of this.#deps.tracker.inStatus('deadLettered', 'unknown', 'held')) {
-        if (random.next() < 0.5) this.#later(0, 'operator', () => this.#lookAfter(task));
+        if (random.next() < 0.5 && !this.#inHand.has(task.taskId)) {
+          this.#later(0, 'operator', () => this.#takeInHand(task));
+        }
       }
       if (random.next() < 0.1) this.#later(0, 'list', () => this.#client().list());
       if (random.next() < 0.15) this.#later(0, 'order', () => this.#orderNode());
@@ -113,37 +118,44 @@ export class Workload {
     });
   }
 
-  async #lookAfter({ taskId, status, stage, shard, epoch }: TrackedTask): Promise<void> {
+  /**
+   * One operator a task. An order names no dead letter: one that comes late, after the task has failed anew, would send back what its
+   * operator has not seen. So after an order that may yet come nobody touches the task any more.
+   */
+  async #takeInHand(task: TrackedTask): Promise<void> {
+    if (this.#inHand.has(task.taskId)) return;
+    this.#inHand.add(task.taskId);
+    const outcome = await this.#lookAfter(task);
+    const isKnown = outcome === null || outcome.kind !== 'error' || outcome.code === 'NOT_ALLOWED';
+    if (isKnown) this.#inHand.delete(task.taskId);
+  }
+
+  async #lookAfter({ taskId, status, stage, shard, epoch }: TrackedTask): Promise<CallOutcome | null> {
     const { random, world, namespace, knowsEffects } = this.#deps;
     if (status === 'held') {
-      await this.#order(taskId, { kind: random.next() < 0.9 ? 'resume' : 'cancel' });
-      return;
+      return this.#order(taskId, { kind: random.next() < 0.9 ? 'resume' : 'cancel' });
     }
     const key = `${namespace}:${taskId}:${stage}`;
     const known = knowsEffects ? world.inspect(key, { shard, epoch }) : 'notDone';
-    if (known === null) return;
+    if (known === null) return null;
     if (status === 'deadLettered') {
       // A stage that cannot tell whether it has happened is not sent back blindly.
-      if (known === 'notDone' && random.next() < 0.7) await this.#order(taskId, { kind: 'redrive' });
-      return;
+      return known === 'notDone' && random.next() < 0.7 ? this.#order(taskId, { kind: 'redrive' }) : null;
     }
-    if (known === 'notDone' && random.next() < 0.3) {
-      await this.#order(taskId, { kind: 'redrive' });
-      return;
-    }
+    if (known === 'notDone' && random.next() < 0.3) return this.#order(taskId, { kind: 'redrive' });
     const output = OutsideWorld.receiptOf(key) as unknown as JsonValue;
     const resolution = known === 'done' ? ({ kind: 'completed', output } as const) : ({ kind: 'notDone' } as const);
-    await this.#order(taskId, { kind: 'resolve', resolution });
+    return this.#order(taskId, { kind: 'resolve', resolution });
   }
 
   /** An order, which is sometimes given twice: the second has no effect. */
-  async #order(taskId: string, order: TaskOrder): Promise<void> {
+  async #order(taskId: string, order: TaskOrder): Promise<CallOutcome> {
     const caller = this.#client();
     const commandId = caller.random.id();
     if (this.#deps.random.next() < 0.3) {
       this.#later(this.#deps.random.next() * 500, 'order again', () => this.#client().order(taskId, order, commandId));
     }
-    await caller.order(taskId, order, commandId);
+    return caller.order(taskId, order, commandId);
   }
 
   async #orderNode(): Promise<void> {
