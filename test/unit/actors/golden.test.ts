@@ -39,7 +39,22 @@ describe.each(files)('what $engine has stored', (file) => {
     expect(file.tasks.length).toBeGreaterThan(50);
   });
 
-  it.runIf(isReadable)('R-CORE-1 R-CORE-3: goes on from every snapshot as it would have then', () => {
+  it('PIPELINE_VERSION_UNKNOWN on a node that has another version of the pipeline, PIPELINE_UNKNOWN where it has none', () => {
+    const newer = new PipelineRegistry([{ ...listingPipeline, version: listingPipeline.version + 1 }]);
+    const [task] = file.tasks as [GoldenTask];
+    expect(codeOf(() => restoreGolden(task, newer))).toBe('PIPELINE_VERSION_UNKNOWN');
+    expect(codeOf(() => restoreGolden(task, new PipelineRegistry([])))).toBe('PIPELINE_UNKNOWN');
+  });
+
+  if (!isReadable) {
+    it('RECORD_CORRUPT names the format where it is another one', () => {
+      for (const task of file.tasks)
+        expect([task.name, codeOf(() => restoreGolden(task))]).toEqual([task.name, 'RECORD_CORRUPT']);
+    });
+    return;
+  }
+
+  it('R-CORE-1 R-CORE-3: goes on from every snapshot as it would have then', () => {
     for (const task of file.tasks) {
       const state = restoreGolden(task);
       expect([task.name, state.machine.value]).toEqual([task.name, task.state]);
@@ -47,20 +62,8 @@ describe.each(files)('what $engine has stored', (file) => {
     }
   });
 
-  it.runIf(isReadable)('R-CORE-1: is replayed from the journal to what its snapshot says', () => {
+  it('R-CORE-1: is replayed from the journal to what its snapshot says', () => {
     for (const task of file.tasks) expect([task.name, replayGolden(task)]).toEqual([task.name, restoreGolden(task)]);
-  });
-
-  it.skipIf(isReadable)('RECORD_CORRUPT names the format where it is another one', () => {
-    for (const task of file.tasks)
-      expect([task.name, codeOf(() => restoreGolden(task))]).toEqual([task.name, 'RECORD_CORRUPT']);
-  });
-
-  it('PIPELINE_VERSION_UNKNOWN on a node that has another version of the pipeline, PIPELINE_UNKNOWN where it has none', () => {
-    const newer = new PipelineRegistry([{ ...listingPipeline, version: listingPipeline.version + 1 }]);
-    const [task] = file.tasks as [GoldenTask];
-    expect(codeOf(() => restoreGolden(task, newer))).toBe('PIPELINE_VERSION_UNKNOWN');
-    expect(codeOf(() => restoreGolden(task, new PipelineRegistry([])))).toBe('PIPELINE_UNKNOWN');
   });
 });
 
