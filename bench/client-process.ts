@@ -1,10 +1,18 @@
 import { connectClient } from '../src/client.ts';
+import { ownSettings } from './child-process.ts';
 import { workload, workloadInput } from './workload.ts';
 
-// The load client as a process of its own: `client-process <nats url> <namespace> <tasks> <in flight> <warm-up tasks>`. Each
-// lane submits a task, waits for its result, and goes on. Sends its figures to its parent.
+/** Settings of a load client as a process of its own. Each of its lanes submits a task, waits for its result, and goes on. */
+export interface ClientSettings {
+  readonly servers: string | readonly string[];
+  readonly namespace: string;
+  readonly tasks: number;
+  readonly inFlight: number;
+  readonly warmUp: number;
+  readonly inputBytes: number;
+}
 
-/** What one run measured. */
+/** What one run measured; a task that fails ends the run. */
 export interface ClientFigures {
   readonly tasks: number;
   readonly seconds: number;
@@ -12,18 +20,17 @@ export interface ClientFigures {
   readonly latenciesMs: readonly number[];
 }
 
-const [, , servers = '', namespace = 'bench', tasksText = '1000', inFlightText = '1', warmUpText = '100'] =
-  process.argv;
+const { servers, namespace, tasks, inFlight, warmUp, inputBytes } = ownSettings() as ClientSettings;
 const client = await connectClient({ servers, namespace, deadlineMs: 60_000 });
 
-async function run(tasks: number, inFlight: number): Promise<ClientFigures> {
+async function run(count: number): Promise<ClientFigures> {
   const latenciesMs: number[] = [];
   let started = 0;
   const lane = async (): Promise<void> => {
-    while (started < tasks) {
+    while (started < count) {
       started += 1;
       const sentMs = performance.now();
-      const { taskId } = await client.submit(workload, workloadInput(started));
+      const { taskId } = await client.submit(workload, workloadInput(started, inputBytes));
       await client.result(workload, taskId, { timeoutMs: 60_000 });
       latenciesMs.push(performance.now() - sentMs);
     }
@@ -31,14 +38,15 @@ async function run(tasks: number, inFlight: number): Promise<ClientFigures> {
   const startMs = performance.now();
   await Promise.all(Array.from({ length: inFlight }, lane));
   const seconds = (performance.now() - startMs) / 1_000;
-  return { tasks, seconds, latenciesMs: latenciesMs.toSorted((left, right) => left - right) };
+  return { tasks: count, seconds, latenciesMs: latenciesMs.toSorted((left, right) => left - right) };
 }
 
-await run(Number(warmUpText), Number(inFlightText));
+await run(warmUp);
 process.send?.('warm');
 process.once('message', () => void measure());
+process.on('disconnect', () => process.exit(1));
 
 async function measure(): Promise<void> {
   process.once('message', () => void client.close().then(() => process.exit(0)));
-  process.send?.(await run(Number(tasksText), Number(inFlightText)));
+  process.send?.(await run(tasks));
 }

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { AuditSink } from '../src/admin/audit-sink.ts';
 import { openAdmin } from '../src/admin.ts';
@@ -9,15 +7,23 @@ import { SystemClock } from '../src/platform/system-clock.ts';
 import { TaskProjector } from '../src/projections/task-projector.ts';
 import { SqliteTaskIndex } from '../src/store/sqlite-task-index.ts';
 import { MemoryMetrics } from '../src/testing.ts';
+import { ownSettings } from './child-process.ts';
 import { workload } from './workload.ts';
 
-// All of the console but its page as a process of its own: `console-process <nats url> <namespace>`. Keeps the task index in step with
-// the journal, and serves API and WebSocket. Sends its port and token to its parent.
+/**
+ * Settings of all of the console but its page, a process of its own. It keeps the task index in step with the journal, and serves API and
+ * WebSocket. Sends its port, and its token if the folder is new, to its parent.
+ */
+export interface ConsoleSettings {
+  readonly servers: readonly string[];
+  readonly namespace: string;
+  readonly folder: string;
+  /** 0: any. */
+  readonly port: number;
+}
 
-const [, , servers = '', namespace = 'bench'] = process.argv;
-
+const { servers, namespace, folder, port } = ownSettings() as ConsoleSettings;
 const logger = new PinoLogger({ level: 'error', destination: 'stderr', format: 'json' });
-const folder = mkdtempSync(join(tmpdir(), 'cabinet-bench-console-'));
 const reading = await connectConsole({ servers, namespace, name: 'cabinet-index', logger });
 const index = await SqliteTaskIndex.open({ file: join(folder, 'tasks.sqlite'), logger });
 const projector = new TaskProjector({
@@ -34,7 +40,7 @@ const admin = await openAdmin({
   nats: { servers, namespace },
   dataDir: folder,
   pipelines: [workload],
-  port: 0,
+  port,
   index,
   audit,
   health: { live: () => [], ready: () => [], started: () => true },
@@ -51,6 +57,5 @@ async function stop(): Promise<void> {
   await projector.stop();
   await index.close();
   await reading.client.close();
-  rmSync(folder, { recursive: true, force: true });
   process.exit(0);
 }

@@ -5,13 +5,15 @@ import { inspectTask } from '../src/inspector/inspect-task.ts';
 import { machineOf } from '../src/inspector/inspected-machine.ts';
 import { ShardTaps } from '../src/inspector/shard-taps.ts';
 import { SystemClock } from '../src/platform/system-clock.ts';
+import { ownSettings } from './child-process.ts';
+import type { WatchPlace } from './inspector.ts';
 import { workload } from './workload.ts';
 
-// The inspector as a process of its own: `inspect-process <nats url> <namespace> <viewers>`. Each viewer looks at a task of its own,
-// which never moves: all shards are followed, and every entry is held against the ids of all who look. What that costs is the reader's
-// price; of the tasks' own few steps nothing is told.
+// The inspector as a process of its own, with the settings of a `WatchPlace`. Each viewer looks at a task of its own, which never
+// moves: all shards are followed, and every entry is held against the ids of all who look. What that costs is the reader's price; of
+// the tasks' own few steps nothing is told.
 
-const [, , servers = '', namespace = 'bench', viewers = '50'] = process.argv;
+const { servers, namespace, clients } = ownSettings() as WatchPlace;
 const { client, journal, shardCount } = await connectConsole({ servers, namespace, name: 'cabinet-inspect' });
 const looking: AbortController[] = [];
 const deps = {
@@ -33,7 +35,7 @@ async function look(taskId: TaskId, onBegun: () => void): Promise<void> {
 
 await Promise.all(
   Array.from(
-    { length: Number(viewers) },
+    { length: clients },
     (_, index) => new Promise<void>((resolve) => void look(`looked-at-${index}` as TaskId, resolve)),
   ),
 );

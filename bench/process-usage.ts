@@ -19,3 +19,12 @@ export function usageOf(pid: number): ProcessUsage {
   const peakKilobytes = Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? 0);
   return { cpuMicros: (ticks * 1_000_000) / ticksPerSecond, peakMemoryBytes: peakKilobytes * 1024 };
 }
+
+/** The same of several processes together; of none, nothing. */
+export function usageOfAll(pids: readonly number[]): ProcessUsage {
+  const all = pids.map(usageOf);
+  return {
+    cpuMicros: all.reduce((sum, { cpuMicros }) => sum + cpuMicros, 0),
+    peakMemoryBytes: all.reduce((sum, { peakMemoryBytes }) => sum + peakMemoryBytes, 0),
+  };
+}
