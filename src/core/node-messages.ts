@@ -173,7 +173,7 @@ function parseCount(value: JsonFields, name: string): number {
 function parseError(value: JsonValue | undefined): ErrorReport {
   if (!isFields(value)) throw malformed('an error', value);
   const { code, message } = value;
-  if (typeof code !== 'string' || !(code in errorCatalog) || typeof message !== 'string') {
+  if (typeof code !== 'string' || !Object.hasOwn(errorCatalog, code) || typeof message !== 'string') {
     throw malformed('an error', code);
   }
   return new EngineError(code as ErrorCode, message).toReport();

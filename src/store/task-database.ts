@@ -299,15 +299,25 @@ function prepareSchema(database: Database.Database): void {
   if (verdict !== 'ok') throw new UnusableIndexFile(`it is broken: ${String(verdict)}`);
 }
 
-const brokenCodes: ReadonlySet<string> = new Set(['SQLITE_CORRUPT', 'SQLITE_NOTADB', 'SQLITE_ERROR']);
+// Read-only is what a file says of itself whose head is damaged, too. Nothing is lost with it: the journal has it all.
+const brokenCodes: ReadonlySet<string> = new Set([
+  'SQLITE_CORRUPT',
+  'SQLITE_NOTADB',
+  'SQLITE_ERROR',
+  'SQLITE_READONLY',
+]);
 
 /** A database error on opening: a file that cannot be used, or one that somebody else uses. */
 function unusable(thrown: unknown): Error {
   if (!(thrown instanceof Error)) return new Error(String(thrown));
+  if (thrown instanceof UnusableIndexFile) return thrown;
   const { code = '' } = thrown as { readonly code?: string };
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return new EngineError('UNAVAILABLE', 'the file of the task index is in use by another process', { cause: thrown });
   }
-  if (!brokenCodes.has(code)) return thrown;
-  return new UnusableIndexFile(thrown.message, { cause: thrown });
+  if (brokenCodes.has(code)) return new UnusableIndexFile(thrown.message, { cause: thrown });
+  if (!code.startsWith('SQLITE_')) return thrown;
+  return new EngineError('UNAVAILABLE', `the file of the task index cannot be used: ${thrown.message}`, {
+    cause: thrown,
+  });
 }

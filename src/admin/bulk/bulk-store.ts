@@ -1,6 +1,6 @@
 import { EngineError } from '../../core/errors.ts';
 import type { JsonValue } from '../../core/json.ts';
-import { count, listOf, membersOf, name, text, wordOf } from '../../core/shape.ts';
+import { count, flag, instant, listOf, membersOf, name, nullable, number, text, wordOf } from '../../core/shape.ts';
 import type { DocumentStore } from '../../ports/documents.ts';
 import { bulkActions, type BulkRun, type SelectedTask } from './bulk-run.ts';
 
@@ -12,7 +12,14 @@ const maximumEnded = 100;
 const runShape = membersOf({
   id: name,
   action: wordOf(bulkActions),
+  filter: membersOf({}),
+  reason: nullable(text),
   by: name,
+  createdAt: instant,
+  isPaused: flag,
+  end: nullable(wordOf(['completed', 'stopped', 'aborted'])),
+  cursor: nullable(text),
+  failures: listOf(membersOf({ taskId: name, code: name, message: text })),
   phase: wordOf(['selecting', 'firstBatch', 'watching', 'rest', 'settling', 'ended']),
   selectedCount: count,
   sentCount: count,
@@ -22,7 +29,7 @@ const runShape = membersOf({
   lookedAtCount: count,
   watchLeftMs: count,
   failedAgain: listOf(count),
-  pace: membersOf({ firstBatch: count, watchMs: count }),
+  pace: membersOf({ firstBatch: count, watchMs: count, ratePerSecond: number, stopAtFailurePercent: number }),
 });
 const selectionShape = listOf(membersOf({ taskId: text, seq: count }));
 

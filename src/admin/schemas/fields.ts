@@ -24,7 +24,7 @@ const nameLimits = { most: maximumNameLength, pattern: namePattern };
 
 // The parsers give the brands, and the codes and messages that every other entrance of the engine gives.
 
-export const taskIdField = text(idLimits, (value) => parseTaskId(value)) as Schema<TaskId>;
+export const taskIdField = text(idLimits, (value, field) => parseTaskId(value, field)) as Schema<TaskId>;
 export const commandIdField = text(
   { ...idLimits, about: 'the same on every repeat of one intention; a repeat has no further effect' },
   (value) => parseCommandId(value),

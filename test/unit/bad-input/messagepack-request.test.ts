@@ -227,7 +227,7 @@ describe('the answer of an owner', () => {
 
   it.each(answers)('of an error that is none, %j, is an error with its parts of their types', (reply) => {
     const [read] = decodeReplies(plain({ v: 1, replies: [reply] }), 1);
-    const { error } = read as { readonly error: Readonly<Record<string, unknown>> };
+    const { error } = read as unknown as { readonly error: Readonly<Record<string, unknown>> };
     for (const part of ['code', 'message', 'field', 'limit', 'got', 'hint'])
       expect(['string', 'undefined']).toContain(typeof error[part]);
     expect(error['retryAfterMs'] === undefined || Number.isFinite(error['retryAfterMs'])).toBe(true);
