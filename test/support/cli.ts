@@ -24,10 +24,13 @@ export function findCliEntry(): CliEntry {
   if (existsSync(built) && statSync(built).mtimeMs >= newestMtimeMs(join(root, 'src'))) {
     return { nodeArguments: [built], apiUrl: pathToFileURL(join(root, 'dist', 'index.js')).href };
   }
-  // By its URL: the working folder of a command is not this one. Threads load it too.
-  const loader = new URL('../fixtures/drivers/register-tsx.mjs', import.meta.url).href;
+  // By their URLs: the working folder of a command is not this one. The second is for its threads.
+  const loaders = [
+    import.meta.resolve('tsx'),
+    new URL('../fixtures/drivers/register-tsx.mjs', import.meta.url).href,
+  ].flatMap((loader) => ['--import', loader]);
   return {
-    nodeArguments: ['--import', loader, join(root, 'src', 'main.ts')],
+    nodeArguments: [...loaders, join(root, 'src', 'main.ts')],
     apiUrl: pathToFileURL(join(root, 'src', 'index.ts')).href,
   };
 }
