@@ -228,7 +228,7 @@ export class ClusterAgent {
       leases.listShards(),
       this.#deps.orders.refresh(),
     ]);
-    const nodes = await this.#withAbsent(listed);
+    const nodes = await this.#confirmed(listed);
     // A node may take its own shards back from an earlier process of its name: never from a later one.
     if (this.#isDoubtful || isAnotherLifeSeen(own.lease, nodes, locks)) {
       this.#isDoubtful = true;
@@ -260,21 +260,23 @@ export class ClusterAgent {
   }
 
   /**
-   * The list with what the store's leader has of those who would leave for ever by it. A list comes from any replica: one that lags
-   * shows a lease as it was, or as run out by its own clock, time and again, and a life that has left never comes back.
+   * The list with what the store's leader has of those whose life would end by it. A list comes from any replica: one that lags shows
+   * a lease as run out, or an earlier life of the node, time and again; and a life that has left never comes back.
    */
-  async #withAbsent(listed: readonly NodeLease[]): Promise<readonly NodeLease[]> {
+  async #confirmed(listed: readonly NodeLease[]): Promise<readonly NodeLease[]> {
     const { leases, own } = this.#deps;
-    const shown = new Set(listed.map(({ nodeId }) => nodeId));
-    const leaving = this.#view.members.filter(
-      (member) =>
-        !shown.has(member.nodeId) &&
-        member.nodeId !== own.lease.nodeId &&
-        this.#view.missing.includes(memberKey(member)),
-    );
-    if (leaving.length === 0) return listed;
-    const found = await Promise.all(leaving.map(({ nodeId }) => leases.readNode(nodeId)));
-    return [...listed, ...found.filter((lease) => lease !== null)];
+    const shown = new Map(listed.map((lease) => [lease.nodeId, lease]));
+    const ending = this.#view.members.filter((member) => {
+      if (member.nodeId === own.lease.nodeId) return false;
+      const lease = shown.get(member.nodeId);
+      return lease === undefined
+        ? this.#view.missing.includes(memberKey(member))
+        : lease.incarnation !== member.incarnation;
+    });
+    if (ending.length === 0) return listed;
+    const found = await Promise.all(ending.map(({ nodeId }) => leases.readNode(nodeId)));
+    const asked = new Set(ending.map(({ nodeId }) => nodeId));
+    return [...listed.filter(({ nodeId }) => !asked.has(nodeId)), ...found.filter((lease) => lease !== null)];
   }
 
   get #up(): readonly Member[] {

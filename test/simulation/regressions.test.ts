@@ -13,6 +13,12 @@ const regressions: readonly (SimulationOptions & { readonly found: string })[] =
     found: 'a node that drained went on starting stages while its last look took its time',
   },
   { seed: 1036, minutes: 1, tasks: 25, found: 'a shard that was opened in a drain started its interrupted stages' },
+  {
+    seed: 5245,
+    minutes: 1,
+    tasks: 25,
+    found: 'a replica that showed an earlier life of a node ended the later one for good',
+  },
 ];
 
 describe('seeds that found a bug', () => {
