@@ -19,10 +19,10 @@ export function serveLoad(client: PeerClient): void {
   };
 
   const load = async (request: LoadRequest & { type: 'load' }): Promise<void> => {
-    let isOver = false;
+    const end = new AbortController();
     let latenciesMs: number[] | null = null;
     const lane = async (): Promise<void> => {
-      while (!isOver) {
+      while (!end.signal.aborted) {
         const sentMs = performance.now();
         await runOne();
         latenciesMs?.push(performance.now() - sentMs);
@@ -37,7 +37,7 @@ export function serveLoad(client: PeerClient): void {
     await Promise.race([lanes, delay(request.seconds * 1_000)]);
     const seconds = (performance.now() - startMs) / 1_000;
     latenciesMs = null;
-    isOver = true;
+    end.abort();
     tell({ type: 'measured', tasks: measured.length, seconds, ...percentilesOf(measured) });
     await lanes;
     tell({ type: 'drained' });

@@ -10,7 +10,7 @@ const usage = `npm run bench -- peers [--systems ID,ID,…] [--runs N] [--second
     [--alone-tasks N] [--kill-tasks N] [--kill-limit-seconds N] [--json]
 
   The engine and its peers in turn, each on its own server: throughput with many tasks in flight, one task alone, and a worker
-  that is killed among ${'`--kill-tasks`'} tasks. The peers are installed on the first run.
+  that is killed among --kill-tasks tasks. The peers are installed on the first run.
 
   systems: ${systems.map(({ id }) => id).join(', ')}
 `;
@@ -23,12 +23,18 @@ export async function comparePeers(args: readonly string[]): Promise<void> {
   if (chosen.some(({ isPeer }) => isPeer)) preparePeers();
   // Servers and their folders go when this process exits: see makeServerFolder.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(1));
-  const rows = chosen.map((system) => ({ system, runs: [] as PeerRun[] }));
+  const rows = chosen.map((system) => ({ system, runs: [] as PeerRun[], failures: [] as string[] }));
   for (let run = 0; run < runs; run += 1) {
     // One run of each in turn: what else the machine does then meets all of them.
     for (const row of rows) {
       process.stderr.write(`run ${run + 1} of ${runs}: ${row.system.id}\n`);
-      row.runs.push(await measureSystem(row.system, extent));
+      try {
+        row.runs.push(await measureSystem(row.system, extent));
+      } catch (error) {
+        // The others are measured all the same; the table tells of it.
+        row.failures.push(error instanceof Error ? error.message : String(error));
+        process.exitCode = 1;
+      }
     }
   }
   const environment = {
@@ -39,14 +45,19 @@ export async function comparePeers(args: readonly string[]): Promise<void> {
     command: `npm run bench -- peers ${args.join(' ')}`.trim(),
   };
   const at = new Date().toISOString();
-  const lines = rows.map(({ system: { id, title, durability, tuning }, runs: measured }) =>
+  const lines = rows.map(({ system: { id, title, durability, tuning }, runs: measured, failures }) =>
     JSON.stringify({
       at,
       kind: 'peers',
       system: id,
-      ...{ title, durability, tuning, extent, environment },
+      title,
+      durability,
+      tuning,
+      extent,
+      environment,
       medians: mediansOf(measured),
       runs: measured,
+      failures,
     }),
   );
   const folder = new URL('../../../results/', import.meta.url);
@@ -57,7 +68,10 @@ export async function comparePeers(args: readonly string[]): Promise<void> {
     return;
   }
   process.stdout.write(`${JSON.stringify(extent)}\n${JSON.stringify(environment)}\n\n${formatTable(rows)}\n`);
-  for (const { id, tuning } of chosen) process.stdout.write(`${id}: ${tuning}\n`);
+  for (const { system, failures } of rows) {
+    process.stdout.write(`${system.id}: ${system.tuning}\n`);
+    for (const failure of failures) process.stdout.write(`  a run failed: ${failure}\n`);
+  }
 }
 
 function optionsOf(args: readonly string[]): {

@@ -78,6 +78,7 @@ async function measureThroughput(
   const before = cpuNow();
   const measured = await client.next('measured', answerTimeoutMs + seconds * 1_000);
   const after = cpuNow();
+  if (measured.tasks === 0) throw new Error('no task was done in the measured time');
   await client.next('drained', answerTimeoutMs);
   const each = (part: keyof typeof before): number => (after[part] - before[part]) / measured.tasks;
   return {

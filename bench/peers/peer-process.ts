@@ -14,7 +14,8 @@ export class PeerProcess {
 
   constructor(file: string, args: readonly string[]) {
     this.name = file.slice(file.lastIndexOf('/') + 1);
-    this.child = fork(file, args, { env: { ...process.env, NODE_ENV: 'production' } });
+    // As in production, and without a line a task from Restate's SDK.
+    this.child = fork(file, args, { env: { ...process.env, NODE_ENV: 'production', RESTATE_LOGGING: 'ERROR' } });
     this.child.on('message', (reply: LoadReply) => {
       this.heard.push(reply);
       this.wake();

@@ -39,12 +39,17 @@ export function makeServerFolder(name: string): ServerFolder {
 /** How long a server may take to start. */
 const startTimeoutMs = 60_000;
 
-/** Starts a server that talks to nobody, and waits until it is ready. @throws Error with its last words */
+/**
+ * Starts a server and waits until it is ready.
+ *
+ * @param isReady - is told what the server has written of late
+ * @throws Error with the server's last words
+ */
 export async function startServer(
   program: string,
   args: readonly string[],
   options: SpawnOptions,
-  isReady: () => Promise<boolean>,
+  isReady: (words: string) => Promise<boolean>,
 ): Promise<ChildProcess> {
   const child = spawn(program, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
   const killAtExit = (): void => {
@@ -64,7 +69,7 @@ export async function startServer(
   });
   failed.catch(() => undefined);
   const deadlineMs = performance.now() + startTimeoutMs;
-  while (!(await Promise.race([isReady(), failed]))) {
+  while (!(await Promise.race([isReady(words), failed]))) {
     if (performance.now() > deadlineMs) {
       await ended(child, () => child.kill('SIGKILL'));
       throw new Error(`${program} is not ready after ${startTimeoutMs} ms: ${words}`);

@@ -50,15 +50,7 @@ export async function startPostgres(): Promise<PeerServer> {
   appendFileSync(join(data, 'postgresql.conf'), settings);
   const { stdout } = await run(program, ['--version'], options);
   const [port = 0] = await findFreePorts(1);
-  const isReady = (): Promise<boolean> =>
-    run(
-      join(programs, 'psql'),
-      ['-h', '127.0.0.1', '-p', String(port), '-U', 'bench', '-c', 'select 1', 'postgres'],
-      options,
-    ).then(
-      () => true,
-      () => false,
-    );
+  const isReady = async (words: string): Promise<boolean> => words.includes('ready to accept connections');
   const child = await startServer(program, ['-D', data, '-p', String(port)], options, isReady);
   const url = `postgres://bench@127.0.0.1:${port}/postgres`;
   return {

@@ -19,8 +19,22 @@ export async function startRedis(appendFsync: 'everysec' | 'always'): Promise<Pe
   const folder = store.path;
   const [port = 0] = await findFreePorts(1);
   const args = [
-    ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--daemonize', 'no'],
-    ...['--appendonly', 'yes', '--appendfsync', appendFsync, '--save', '', '--maxmemory-policy', 'noeviction'],
+    '--port',
+    String(port),
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    folder,
+    '--daemonize',
+    'no',
+    '--appendonly',
+    'yes',
+    '--appendfsync',
+    appendFsync,
+    '--save',
+    '',
+    '--maxmemory-policy',
+    'noeviction',
   ];
   const child = await startServer(program, args, { env: environment }, () => isListening(port));
   return {

@@ -22,17 +22,17 @@ export function formatTable(rows: readonly { readonly system: System; readonly r
   ];
   const lines = rows.map(({ system, runs }) => {
     const of = (name: NumberOf): Spread => spreadOf(runs.map((run) => run[name]));
-    const version = runs[0]?.version ?? '';
+    const version = runs[0]?.version ?? 'no run succeeded';
     return [
       `${system.title}, ${version}`,
       system.durability,
       format(of('pipelinesPerSecond')),
       format(of('p50Ms')),
       format(of('p99Ms')),
-      `${round(of('cpuMicros').median)} (${(['workerCpuMicros', 'serverCpuMicros', 'clientCpuMicros'] as const)
-        .map((name) => round(of(name).median))
+      `${textOf(of('cpuMicros').median)} (${(['workerCpuMicros', 'serverCpuMicros', 'clientCpuMicros'] as const)
+        .map((name) => textOf(of(name).median))
         .join(' + ')})`,
-      `${round(of('aloneP50Ms').median)} / ${round(of('aloneP99Ms').median)}`,
+      `${textOf(of('aloneP50Ms').median)} / ${textOf(of('aloneP99Ms').median)}`,
       formatRecovery(runs),
     ];
   });
@@ -72,6 +72,7 @@ const figureNames = [
 type NumberOf = (typeof figureNames)[number];
 
 function formatRecovery(runs: readonly PeerRun[]): string {
+  if (runs.length === 0) return '–';
   const unfinished = runs.filter(({ recoverySeconds }) => recoverySeconds === null);
   if (unfinished.length > 0) {
     const done = Math.min(...unfinished.map(({ killTasksDone }) => killTasksDone));
@@ -92,7 +93,13 @@ function spreadOf(numbers: readonly number[]): Spread {
 }
 
 function format({ median, least, most }: Spread): string {
+  if (Number.isNaN(median)) return '–';
   return `${round(median)} (${round(least)}–${round(most)})`;
+}
+
+/** As figures are printed: three digits or so; a dash for what was not measured. */
+function textOf(value: number): string {
+  return Number.isNaN(value) ? '–' : String(round(value));
 }
 
 function round(value: number): number {

@@ -86,7 +86,8 @@ export const systems: readonly System[] = [
     id: 'graphile-worker',
     title: 'graphile-worker',
     durability: 'fsync before the answer',
-    tuning: 'a task a stage, 64 jobs at a time, local queue of 256, completions in batches',
+    tuning:
+      'a task a stage, 64 jobs at a time, local queue of 256, inserts and completions in batches; a dead worker keeps its jobs for 4 hours',
     ...filesOf('graphile'),
     isPeer: true,
     start: startPostgres,

@@ -1,4 +1,4 @@
-import { PgBoss, type WorkOptions } from 'pg-boss';
+import { PgBoss } from 'pg-boss';
 import { serveWorker } from '../load-client.ts';
 import { createQueues, doneChannel, type StageJob } from './pg-boss-queues.ts';
 import { stageNames, stageResult } from '../payload.ts';
@@ -18,28 +18,32 @@ boss.on('error', (error) => process.stderr.write(`pg-boss: ${error.message}\n`))
 await boss.start();
 await createQueues(boss);
 
+const workOptions = {
+  transactional: true,
+  batchSize: 256,
+  burstWhenBatchFull: true,
+  pollingIntervalSeconds: 0.5,
+  localConcurrency: 2,
+} as const;
+
 for (const [index, stage] of stageNames.entries()) {
   const next = stageNames[index + 1];
-  await boss.work<StageJob, null, WorkOptions & { transactional: true }>(
-    stage,
-    { transactional: true, batchSize: 256, burstWhenBatchFull: true, pollingIntervalSeconds: 0.5, localConcurrency: 2 },
-    async (jobs, transaction) => {
-      const made = await Promise.all(
-        jobs.map(async ({ data }) => ({ ...data, results: { ...data.results, [stage]: await driver() } })),
+  await boss.work<StageJob, null, typeof workOptions>(stage, workOptions, async (jobs, transaction) => {
+    const made = await Promise.all(
+      jobs.map(async ({ data }) => ({ ...data, results: { ...data.results, [stage]: await driver() } })),
+    );
+    if (next === undefined) {
+      const numbers = made.map(({ number }) => number).join(',');
+      await transaction.executeSql('select pg_notify($1, $2)', [doneChannel, numbers]);
+    } else {
+      await boss.insert(
+        next,
+        made.map((data) => ({ data })),
+        { db: transaction },
       );
-      if (next === undefined) {
-        const numbers = made.map(({ number }) => number).join(',');
-        await transaction.executeSql('select pg_notify($1, $2)', [doneChannel, numbers]);
-      } else {
-        await boss.insert(
-          next,
-          made.map((data) => ({ data })),
-          { db: transaction },
-        );
-      }
-      return null;
-    },
-  );
+    }
+    return null;
+  });
 }
 serveWorker(() => boss.stop({ graceful: true, timeout: 5_000 }));
 

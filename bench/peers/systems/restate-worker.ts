@@ -6,6 +6,21 @@ import { stageNames, stageResult } from '../payload.ts';
 // The worker of Restate: `restate-worker <its port> <url of Restate's admin>`. A workflow of five `ctx.run`, over HTTP/2 in both
 // directions.
 
+// Its SDK uses what Node has from version 22 on.
+if (!('withResolvers' in Promise)) {
+  Object.defineProperty(Promise, 'withResolvers', {
+    value: <Value>() => {
+      let resolve!: (value: Value) => void;
+      let reject!: (reason: unknown) => void;
+      const promise = new Promise<Value>((onResolve, onReject) => {
+        resolve = onResolve;
+        reject = onReject;
+      });
+      return { promise, resolve, reject };
+    },
+  });
+}
+
 const [, , portText = '', adminUrl = ''] = process.argv;
 
 const bench = workflow({
