@@ -43,7 +43,7 @@ export function drawSettings(
     breakerOpenMs: pick(5_000, 1_000),
     breakerMaxOpenMs: 20_000,
     abortGraceMs: pick(5_000, 1_000, 50),
-    maxInterruptions: pick(5, 5, 3),
+    maxInterruptions: pick(5, 5, 1),
     suspectProbationMs: pick(5_000, 500),
     maxHandovers: pick(100, 100, 3),
     inlinePayloadBytes: pick(64 * 1024, 64 * 1024, 256),
