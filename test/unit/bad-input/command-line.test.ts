@@ -77,7 +77,7 @@ describe('a line of many submits', () => {
         fc.constantFrom(undefined, 'id', '__proto__', 'length', 'constructor'),
         fc.boolean(),
         (text, keyField, envelope) => {
-          const item = readItem(text, envelope ? { envelope } : { ...(keyField === undefined ? {} : { keyField }) });
+          const item = readItem(text, envelope ? { envelope } : keyField === undefined ? {} : { keyField });
           if (item instanceof EngineError) expectGoodError(item);
         },
       ),

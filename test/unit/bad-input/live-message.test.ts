@@ -59,7 +59,7 @@ describe('a message of the console’s socket', () => {
     ['68 an unknown part of a filter', subscribe({ filter: { pipeline: ['card'] } }), 'INVALID_ARGUMENT', 'pipeline'],
     [
       'a filter of 101 ids',
-      subscribe({ filter: { taskIds: new Array(101).fill('t-1') } }),
+      subscribe({ filter: { taskIds: Array.from({ length: 101 }, () => 't-1') } }),
       'INVALID_ARGUMENT',
       'filter.taskIds',
     ],

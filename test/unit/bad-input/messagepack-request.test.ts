@@ -7,9 +7,11 @@ import { ShardClient } from '../../../src/transport/shard-client.ts';
 import { decodeReplies, decodeRequest, encodeRequest } from '../../../src/transport/request-codec.ts';
 import { SeededRandom } from '../../../src/platform/seeded-random.ts';
 import { MemoryLogger } from '../../../src/platform/memory-logger.ts';
+import { MemoryMetrics } from '../../../src/platform/memory-metrics.ts';
+import { serveShard } from '../../../src/transport/shard-service.ts';
 import { SystemClock } from '../../../src/platform/system-clock.ts';
 import { MemoryBus } from '../../../src/transport/memory-bus.ts';
-import type { TaskId } from '../../../src/core/ids.ts';
+import type { ShardId, TaskId } from '../../../src/core/ids.ts';
 import type { ShardCommand } from '../../../src/core/messages.ts';
 import { anyJsonValue, anyValue, badIds, expectGoodError, expectGoodReport, mutations } from './awkward-values.ts';
 
@@ -88,7 +90,7 @@ describe('the owner’s request', () => {
           refusedCount += 1;
           // What MessagePack has and JSON has not is refused by its byte, before fields are read.
           if (read.code === 'INVALID_MESSAGE') expect(read.message).toMatch(/^invalid MessagePack at byte \d+: /);
-          else if (!/^unknown field/.test(read.message))
+          else if (!read.message.startsWith('unknown field'))
             expect([path, read.field?.startsWith(path) ?? path.startsWith('input')]).toEqual([path, true]);
         }
       }
@@ -108,7 +110,7 @@ describe('the owner’s request', () => {
     ['no commands', { v: 1, commands: [] }, { code: 'INVALID_ARGUMENT', field: 'commands', limit: '1 to 256' }],
     [
       '257 commands',
-      { v: 1, commands: new Array(maximumCommandsPerRequest + 1).fill(goodCommands[1]) },
+      { v: 1, commands: Array.from({ length: maximumCommandsPerRequest + 1 }, () => goodCommands[1]) },
       { code: 'INVALID_ARGUMENT', field: 'commands', got: '257' },
     ],
     ['commands as an object', { v: 1, commands: { 0: goodCommands[1] } }, { code: 'INVALID_MESSAGE' }],
@@ -137,7 +139,7 @@ describe('the owner’s request', () => {
     ['of a surrogate in UTF-8', [0xa3, 0xed, 0xa0, 0x80], 'text is not UTF-8'],
     ['of an integer beyond 2^53', [0xcf, 0, 0x20, 0, 0, 0, 0, 0, 1], 'beyond'],
     ['of nothing', [], 'ends too early'],
-    ['of 100,000 lists within lists', new Array<number>(100_000).fill(0x91), 'nested deeper than 96'],
+    ['of 100,000 lists within lists', Array.from({ length: 100_000 }, () => 0x91), 'nested deeper than 96'],
   ])('INVALID_MESSAGE: bytes %s are refused with the place', (_name, bytes, says) => {
     expect(readOne(Uint8Array.from(bytes))).toMatchObject({
       code: 'INVALID_MESSAGE',
@@ -211,6 +213,31 @@ describe('the owner’s request', () => {
       ),
       { numRuns: 2_000 },
     );
+  });
+});
+
+describe('a shard’s subject', () => {
+  it('row 83: drops a command without a reply subject, counts it and says so; it answers what is no message', async () => {
+    const logger = new MemoryLogger();
+    const metrics = new MemoryMetrics();
+    const bus = new MemoryBus({ clock: new SystemClock(), logger });
+    const delivered: ShardCommand[] = [];
+    const unanswerable = metrics.counter({ name: 'unanswerable_total', help: 'x', labels: [] });
+    await serveShard(
+      { bus, namespace: 'cabinet', logger, unanswerable, maximumReplyBytes: 4_096 },
+      0 as ShardId,
+      (command) => void delivered.push(command),
+    );
+    bus.send('cabinet.shard.0', plain({ v: 1, commands: [goodCommands[3]] }));
+    const outcome = await bus.request('cabinet.shard.0', Buffer.from('{}'), { timeoutMs: 1_000 });
+    expect(outcome).toMatchObject({ kind: 'reply' });
+    if (outcome.kind === 'reply')
+      expect(decodeReplies(outcome.body, 3)).toMatchObject(
+        Array.from({ length: 3 }, () => ({ kind: 'error', error: { code: 'INVALID_MESSAGE' } })),
+      );
+    expect(delivered).toEqual([]);
+    expect(metrics.value('unanswerable_total')).toBe(1);
+    expect(logger.lines).toMatchObject([{ level: 'warn', fields: { subject: 'cabinet.shard.0' } }]);
   });
 });
 
