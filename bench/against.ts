@@ -22,6 +22,8 @@ const mostOutputBytes = 64 * 1024 * 1024;
  */
 export async function compare(options: BenchOptions, ref: string, loadAverage: number): Promise<ResultLine> {
   const worktree = mkdtempSync(join(tmpdir(), 'cabinet-bench-ref-'));
+  // Heard when the run that it ends has thrown: what was made is removed first.
+  process.once('SIGINT', () => process.exit(130));
   try {
     buildRef(ref, worktree);
     const own: ResultLine[] = [];
@@ -41,18 +43,21 @@ export async function compare(options: BenchOptions, ref: string, loadAverage: n
     const { settings, natsServer } = first;
     return {
       ...resultLine(options, { settings, natsServer, runs }, loadAverage),
-      command: `${resultLineCommand(options)} --against ${ref}`,
+      command: `npm run bench -- ${[...options.args, '--against', ref].join(' ')}`,
       against: { ref, commit: commitOf(ref), runs: theirs, ratios: ratiosOf(runs, theirs) },
     };
   } finally {
-    // Also when it was never added.
-    rmSync(worktree, { recursive: true, force: true });
-    git('worktree', 'prune');
+    removeWorktree(worktree);
   }
 }
 
-function resultLineCommand({ args }: BenchOptions): string {
-  return ['npm run bench --', ...args].join(' ');
+function removeWorktree(worktree: string): void {
+  try {
+    git('worktree', 'remove', '--force', worktree);
+  } catch {
+    // It was never added: git has said why.
+    rmSync(worktree, { recursive: true, force: true });
+  }
 }
 
 function runsOf(lines: readonly ResultLine[]): readonly Figures[] {
@@ -65,11 +70,11 @@ function buildRef(ref: string, worktree: string): void {
     rmSync(join(worktree, path), { recursive: true, force: true });
     cpSync(join(root, path), join(worktree, path), {
       recursive: true,
-      filter: (source) => !/bench\/(dist|results|peers)(\/|$)/.test(source),
+      filter: (source) => !/bench\/(dist|results|peers\/node_modules)(\/|$)/.test(source),
     });
   }
   symlinkSync(join(root, 'node_modules'), join(worktree, 'node_modules'));
-  // Without the reports of `--noCheck`: an older engine may lack a type that the bench names, and not what it calls.
+  // Without a check of types: an older engine may lack one that the bench names, and still have all that it calls.
   const compiler = join(root, 'node_modules/typescript/bin/tsc');
   execFileSync(process.execPath, [compiler, '-p', 'tsconfig.bench.json', '--noCheck'], {
     cwd: worktree,

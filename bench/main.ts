@@ -24,8 +24,12 @@ const measurements: Readonly<Record<Mode, (options: BenchOptions) => Promise<Mea
   inspector: watchedLoad,
 };
 
-const options = readOptions();
-if (options === null) {
+const [first, ...rest] = process.argv.slice(2);
+const options = first === 'peers' ? null : readOptions();
+if (first === 'peers') {
+  // Loaded when needed: it has packages of its own.
+  await (await import('./peers/main.ts')).comparePeers(rest);
+} else if (options === null) {
   process.stdout.write(usage);
 } else {
   const loadAverage = loadAverageNow();

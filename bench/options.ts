@@ -58,6 +58,7 @@ export const usage = `npm run bench -- [mode] [options]
   micro       the pure functions of the hot path: nanoseconds a call
   floor       throughput, and a bare publisher that commits the same bytes: engine ÷ floor
   console     throughput without and with a console that clients look at, in turn; with --rate N at that rate, --restart restarts it midway
+  peers       this engine beside others: npm run bench -- peers --help
   inspector   throughput without and with inspections of as many tasks, over all shards
 
   --sync default|always   how the server syncs      --replicas 1|3     servers, and copies of every stream
@@ -86,6 +87,7 @@ export function parseOptions(args: readonly string[]): BenchOptions | null {
   if (replicas !== 1 && replicas !== 3) throw new UsageError('--replicas must be 1 or 3');
   const { sync } = values;
   if (sync !== 'default' && sync !== 'always') throw new UsageError('--sync must be default or always');
+  if (values.restart && values.rate === undefined) throw new UsageError('--restart needs a --rate');
   const one = (name: string, text: string | undefined): number | null => wholes(name, text, 1)?.[0] ?? null;
   return {
     mode,

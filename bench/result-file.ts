@@ -45,7 +45,7 @@ export function resultLine(options: BenchOptions, measured: Measured, loadAverag
     mode: options.mode,
     command: ['npm run bench --', ...options.args].join(' '),
     engine: engineVersion,
-    commit: commitOf('HEAD'),
+    commit: treeCommit(),
     node: process.version,
     machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     loadAverage,
@@ -59,16 +59,22 @@ export function loadAverageNow(): number {
   return Math.round((loadavg()[0] ?? 0) * 10) / 10;
 }
 
-/** The abbreviated commit of a ref, `+` where the tree has changes; `unknown` outside of a repository. */
+/** The abbreviated commit of a ref; `unknown` outside of a repository. */
 export function commitOf(ref: string): string {
+  return git('rev-parse', '--short=12', `${ref}^{commit}`) ?? 'unknown';
+}
+
+/** The commit of this tree, with `+` where what is measured has changes. */
+function treeCommit(): string {
+  const isChanged = (git('status', '--porcelain', '--', 'src', 'bench') ?? '') !== '';
+  return isChanged ? `${commitOf('HEAD')}+` : commitOf('HEAD');
+}
+
+function git(...args: readonly string[]): string | null {
   try {
-    const git = (...args: readonly string[]): string =>
-      execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-    const commit = git('rev-parse', '--short=12', `${ref}^{commit}`);
-    const isChanged = ref === 'HEAD' && git('status', '--porcelain', '--', 'src', 'bench') !== '';
-    return isChanged ? `${commit}+` : commit;
+    return execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
-    return 'unknown';
+    return null;
   }
 }
 
