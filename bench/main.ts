@@ -8,7 +8,7 @@ import { scale } from './modes/scale.ts';
 import { throughput } from './modes/throughput.ts';
 import { watchedLoad } from './modes/watched-load.ts';
 import { parseOptions, usage, UsageError, type BenchOptions, type Mode } from './options.ts';
-import { loadAverageNow, report, resultLine, type Measured } from './result-file.ts';
+import { commitOf, loadAverageNow, report, resultLine, type Measured } from './result-file.ts';
 
 const measurements: Readonly<Record<Mode, (options: BenchOptions) => Promise<Measured>>> = {
   throughput,
@@ -42,7 +42,10 @@ if (first === 'peers') {
 
 function readOptions(): BenchOptions | null {
   try {
-    return parseOptions(process.argv.slice(2));
+    const parsed = parseOptions(process.argv.slice(2));
+    const against = parsed?.against ?? null;
+    if (against !== null && commitOf(against) === 'unknown') throw new UsageError(`no such commit: ${against}`);
+    return parsed;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     process.stderr.write(`${error.message}\n\n${usage}`);
