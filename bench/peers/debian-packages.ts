@@ -45,6 +45,7 @@ export async function findServerPrograms(wanted: {
   if (!(await isFolder(root))) await fetchPackage(wanted.packageName, root);
   const folder = await wanted.folderInPackage(root);
   if (!(await isExecutable(join(folder, wanted.program)))) {
+    await rm(root, { recursive: true, force: true });
     throw new Error(`the package ${wanted.packageName} has no ${wanted.program}`);
   }
   const libraries = join(root, 'usr/lib');
