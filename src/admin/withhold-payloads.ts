@@ -12,9 +12,9 @@ export function withholdPayloads(record: TaskRecord): JsonValue {
 
 function withheld(value: JsonValue): JsonValue {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map((item: JsonValue) => withheld(item));
-  if (isPayload(value)) return summarizePayload(value) as unknown as JsonValue;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withheld(item as JsonValue)]));
+  if (Array.isArray(value)) return value.map((item) => withheld(item));
+  if (isPayload(value)) return { ...summarizePayload(value) };
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withheld(item)]));
 }
 
 /** Nothing else in a record looks so: one member, a value or a reference. */
