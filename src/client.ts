@@ -1,5 +1,6 @@
 import { Client, type ClientDeps, defaultDeadlineMs } from './client/client.ts';
 import { discoverEngine } from './client/engine-discovery.ts';
+import type { OperatorAuditDeps } from './client/operator-audit.ts';
 import { silentLogger } from './client/silent-logger.ts';
 import { resolveConfig } from './core/config.ts';
 import { journalStream, shardBucket } from './core/subjects.ts';
@@ -14,6 +15,7 @@ import type { Logger } from './ports/logger.ts';
 import type { Random } from './ports/random.ts';
 import { BucketApi } from './store/bucket-api.ts';
 import { keySubject, ordersKey } from './store/bucket-keys.ts';
+import { ensureAuditStream, NatsAuditLog } from './store/nats-audit-log.ts';
 import { NatsBlobStore } from './store/nats-blobs.ts';
 import { NatsLeaseStore } from './store/nats-leases.ts';
 import { NatsJournal } from './store/nats-journal.ts';
@@ -100,6 +102,17 @@ export interface ConsoleConnection {
   readonly journal: Journal;
   readonly namespace: string;
   readonly shardCount: number;
+  /** Where what operators do is written down. */
+  readonly audit: Pick<OperatorAuditDeps, 'log' | 'ensure' | 'clock' | 'random'>;
+}
+
+/**
+ * The same for an operator: its client fetches payloads as that of {@link connectClient} does.
+ *
+ * @throws EngineError as {@link connectClient}
+ */
+export function connectOperator(options: ConnectClientOptions): Promise<ConsoleConnection> {
+  return connect(options, true);
 }
 
 async function connect(options: ConnectClientOptions, fetchesPayloads: boolean): Promise<ConsoleConnection> {
@@ -133,7 +146,9 @@ async function connect(options: ConnectClientOptions, fetchesPayloads: boolean):
       deadlineMs: options.deadlineMs,
       onClose: close,
     });
-    return { client, blobs: stores.blobs, journal: stores.journal, namespace, shardCount: info.shardCount };
+    const { shardCount } = info;
+    const audit = { ...stores.audit, clock, random };
+    return { client, blobs: stores.blobs, journal: stores.journal, namespace, shardCount, audit };
   } catch (error) {
     await close();
     throw error;
@@ -149,8 +164,8 @@ export function createClient(deps: ClientDeps): Client {
 const ackTimeoutMs = 5_000;
 
 /**
- * Journal, payloads and leases as a client may have them: it reads, and every write is refused before it is sent, but for that of
- * the cluster's orders.
+ * Journal, payloads, leases and audit log as a client may have them: it reads, and every write is refused before it is sent, but for
+ * those of the cluster's orders and of the audit log.
  */
 function readingStores(deps: {
   readonly link: NatsLink;
@@ -162,6 +177,7 @@ function readingStores(deps: {
   readonly journal: NatsJournal;
   readonly blobs: NatsBlobStore;
   readonly leases: NatsLeaseStore;
+  readonly audit: Pick<OperatorAuditDeps, 'log' | 'ensure'>;
   readonly close: () => void;
 } {
   const acks: Pick<AckInbox, 'publish'> = {
@@ -185,6 +201,16 @@ function readingStores(deps: {
     journal,
     blobs: new NatsBlobStore({ ...deps, acks, api: buckets }),
     leases: new NatsLeaseStore({ ...deps, acks: orderAcks, api: buckets }),
+    audit: {
+      log: new NatsAuditLog({ ...deps, acks: inbox, api: buckets }),
+      ensure: async () => {
+        const { namespace } = deps;
+        const journalSettings = await buckets.streamSettings(journalStream(namespace));
+        // As safe as the journal is.
+        const replicas = Number(journalSettings?.['num_replicas'] ?? 1);
+        await ensureAuditStream(buckets, { namespace, replicas });
+      },
+    },
     close: () => {
       journal.close();
       inbox.close();

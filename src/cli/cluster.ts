@@ -1,8 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import type { Client, ConnectClientOptions, ConsoleConnection } from '../client.ts';
+import { OperatorAudit } from '../client/operator-audit.ts';
+import { silentLogger } from '../client/silent-logger.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { findEmbeddedNats } from '../platform/embedded-nats-state.ts';
 import { readEnvironment } from '../platform/environment.ts';
+import { hostNodeId } from '../platform/host-node-id.ts';
+import { systemUser } from '../platform/system-user.ts';
 import { loadConfig } from './config-loader.ts';
 import type { CliContext } from './context.ts';
 import type { ClusterOptions, SettingOptions } from './options.ts';
@@ -71,6 +75,8 @@ export interface ClusterAccess {
   readonly settings: Settings;
   /** Deadline of one call. */
   readonly deadlineMs: number;
+  /** Where a command writes down what it does as an operator. */
+  readonly audit: OperatorAudit;
 }
 
 /**
@@ -84,10 +90,11 @@ export async function withCluster<Value>(
   use: (access: ClusterAccess) => Promise<Value>,
 ): Promise<Value> {
   const { link, settings, deadlineMs } = await readConnection(context, options);
-  const { connectClient } = await import('../client.ts');
-  const client = await connectClient(link);
+  const { connectOperator } = await import('../client.ts');
+  const connection = await connectOperator(link);
+  const { client } = connection;
   try {
-    return await use({ client, settings, deadlineMs });
+    return await use({ client, settings, deadlineMs, audit: operatorAudit(connection) });
   } finally {
     await client.close();
   }
@@ -104,9 +111,10 @@ export async function withConsole<Value>(
 ): Promise<Value> {
   const { link, settings, deadlineMs } = await readConnection(context, options);
   const { connectConsole } = await import('../client.ts');
-  const { client, journal, shardCount } = await connectConsole(link);
+  const connection = await connectConsole(link);
+  const { client, journal, shardCount } = connection;
   try {
-    return await use({ client, journal, shardCount, settings, deadlineMs });
+    return await use({ client, journal, shardCount, settings, deadlineMs, audit: operatorAudit(connection) });
   } finally {
     await client.close();
   }
@@ -133,6 +141,11 @@ export async function readConnection(
       connectTimeoutMs: link.connectTimeoutMs ?? Math.min(deadlineMs, maximumConnectMs),
     },
   };
+}
+
+/** Who asks, when nobody says: the user of this machine. */
+function operatorAudit({ audit }: ConsoleConnection): OperatorAudit {
+  return new OperatorAudit({ ...audit, logger: silentLogger, by: systemUser(), address: `cli@${hostNodeId()}` });
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Client, DeadLetterFilter, TaskView } from '../client.ts';
 import { readDeadLetters } from '../client/read-dead-letters.ts';
+import type { JsonValue } from '../core/json.ts';
 import { usageError } from './cli-error.ts';
 import { withCluster } from './cluster.ts';
 import type { CliContext } from './context.ts';
@@ -43,7 +44,11 @@ export function addDlqRedrive(parent: Command, context: CliContext): void {
       const filter = deadLetterFilterOf(options);
       checkRedriveOptions(taskIds, filter, options);
       if (taskIds.length === 0) await redriveMatching(context, filter, options);
-      else await controlTasks(context, options, taskIds, (client, id, control) => client.redrive(id, control));
+      else {
+        await controlTasks(context, options, { name: 'redrive', taskIds }, (client, id, control) =>
+          client.redrive(id, control),
+        );
+      }
     });
   addControlOptions(command);
   addExamples(
@@ -80,7 +85,7 @@ async function redriveMatching(
   filter: DeadLetterFilter,
   options: DlqRedriveOptions,
 ): Promise<void> {
-  await withCluster(context, options, async ({ client, deadlineMs }) => {
+  await withCluster(context, options, async ({ client, deadlineMs, audit }) => {
     const { tasks, hasMore } = await readDeadLetters(client, filter, { maximum: options.max, deadlineMs });
     const count = `${tasks.length}${hasMore ? ' (and more, over --max)' : ''}`;
     if (options.dryRun === true) {
@@ -95,8 +100,16 @@ async function redriveMatching(
         'yes',
       );
     }
-    if (tasks.length > 0) showOutcomes(context, options, await redrive(client, filter, tasks.length, options));
-    else showView(context, options.output, { document: [], items: [], text: () => '' });
+    if (tasks.length > 0) {
+      const { by, reason } = options;
+      const parameters = { filter: { ...filter } as JsonValue, count: tasks.length };
+      const outcomes = await audit.record(
+        { action: 'dead-letters.redrive', target: null, by, reason, parameters },
+        () => redrive(client, filter, tasks.length, options),
+        (each) => ({ redriven: each.filter((outcome) => !('error' in outcome)).length }),
+      );
+      showOutcomes(context, options, outcomes);
+    } else showView(context, options.output, { document: [], items: [], text: () => '' });
   });
 }
 

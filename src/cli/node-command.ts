@@ -12,10 +12,16 @@ export interface NodeCommandOptions extends ClusterOptions, OutputOptions {}
 export async function orderNode(
   context: CliContext,
   options: NodeCommandOptions,
+  asked: { readonly name: 'cordon' | 'uncordon' | 'drain'; readonly nodeId: string },
   give: (access: ClusterAccess) => Promise<NodeOrdered>,
 ): Promise<void> {
   await withCluster(context, options, async (access) => {
-    const ordered = await give(access);
+    const action = { action: `node.${asked.name}`, target: asked.nodeId };
+    const ordered = await access.audit.record(
+      action,
+      () => give(access),
+      ({ order }) => ({ order }),
+    );
     const { nodeId, order, status } = ordered;
     const fields = [
       ['node', nodeId],

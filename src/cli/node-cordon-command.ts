@@ -9,7 +9,9 @@ export function addNodeCordon(parent: Command, context: CliContext): void {
     .command('cordon <node>')
     .description('let a node keep what it has and take nothing new, until it is uncordoned')
     .action((nodeId: string, options: NodeCommandOptions) =>
-      orderNode(context, options, ({ client, deadlineMs }) => client.cluster.cordon(nodeId, { deadlineMs })),
+      orderNode(context, options, { name: 'cordon', nodeId }, ({ client, deadlineMs }) =>
+        client.cluster.cordon(nodeId, { deadlineMs }),
+      ),
     );
   addOutputOptions(addClusterOptions(command));
   addExamples(command, 'cabinet node cordon n-2');

@@ -9,7 +9,9 @@ export function addNodeDrain(parent: Command, context: CliContext): void {
     .command('drain <node>')
     .description('let a node hand over all its shards to the others and stay, until it is uncordoned')
     .action((nodeId: string, options: NodeCommandOptions) =>
-      orderNode(context, options, ({ client, deadlineMs }) => client.cluster.drain(nodeId, { deadlineMs })),
+      orderNode(context, options, { name: 'drain', nodeId }, ({ client, deadlineMs }) =>
+        client.cluster.drain(nodeId, { deadlineMs }),
+      ),
     );
   addOutputOptions(addClusterOptions(command));
   addExamples(command, 'cabinet node drain n-2');

@@ -9,7 +9,9 @@ export function addNodeUncordon(parent: Command, context: CliContext): void {
     .command('uncordon <node>')
     .description('take a cordon or a drain of a node back')
     .action((nodeId: string, options: NodeCommandOptions) =>
-      orderNode(context, options, ({ client, deadlineMs }) => client.cluster.uncordon(nodeId, { deadlineMs })),
+      orderNode(context, options, { name: 'uncordon', nodeId }, ({ client, deadlineMs }) =>
+        client.cluster.uncordon(nodeId, { deadlineMs }),
+      ),
     );
   addOutputOptions(addClusterOptions(command));
   addExamples(command, 'cabinet node uncordon n-2');

@@ -29,7 +29,7 @@ export function addShardMove(parent: Command, context: CliContext): void {
     .option('--dry-run', 'only show what would move')
     .option('--no-wait', 'do not wait until the node has it')
     .action((shard: number, nodeId: string, options: ShardMoveOptions) =>
-      withCluster(context, options, async ({ client, deadlineMs }) => {
+      withCluster(context, options, async ({ client, deadlineMs, audit }) => {
         if (options.dryRun === true) {
           const shards = await client.cluster.planMove(shard, nodeId, { deadlineMs });
           showView(context, options.output, {
@@ -39,7 +39,10 @@ export function addShardMove(parent: Command, context: CliContext): void {
           });
           return;
         }
-        const pinned = await client.cluster.moveShard(shard, nodeId, { deadlineMs, wait: options.wait });
+        const action = { action: 'shard.move', target: String(shard), parameters: { nodeId } };
+        const pinned = await audit.record(action, () =>
+          client.cluster.moveShard(shard, nodeId, { deadlineMs, wait: options.wait }),
+        );
         showPin(context, options.output, pinned);
       }),
     );

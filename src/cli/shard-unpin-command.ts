@@ -18,8 +18,10 @@ export function addShardUnpin(parent: Command, context: CliContext): void {
     .description('let a shard that was moved to a node go where placement likes')
     .argument('<shard>', 'the shard', shardParser)
     .action((shard: number, options: ClusterOptions & OutputOptions) =>
-      withCluster(context, options, async ({ client }) => {
-        showPin(context, options.output, await client.cluster.unpinShard(shard));
+      withCluster(context, options, async ({ client, audit }) => {
+        const action = { action: 'shard.unpin', target: String(shard) };
+        const pinned = await audit.record(action, () => client.cluster.unpinShard(shard));
+        showPin(context, options.output, pinned);
       }),
     );
   addOutputOptions(addClusterOptions(command));

@@ -43,7 +43,9 @@ export function addTaskControls(parent: Command, context: CliContext): void {
       .description(description)
       .option('--command-id <id>', 'name of this command: a repeat with it has no further effect')
       .action(async (taskIds: readonly string[], options: ControlCommandOptions) => {
-        await controlTasks(context, options, taskIds, (client, taskId, control) => client[verb](taskId, control));
+        await controlTasks(context, options, { name: verb, taskIds }, (client, taskId, control) =>
+          client[verb](taskId, control),
+        );
       });
     addControlOptions(command);
     addExamples(command, `cabinet task ${verb} card-42 --reason "asked by support"`);
@@ -62,15 +64,21 @@ export function addControlOptions(command: Command): Command {
 export async function controlTasks(
   context: CliContext,
   options: ControlCommandOptions,
-  taskIds: readonly string[],
+  asked: { readonly name: TaskCommandName; readonly taskIds: readonly string[] },
   control: (client: Client, taskId: string, options: ControlOptions) => Promise<Controlled>,
 ): Promise<void> {
   const { by, reason, commandId } = options;
-  await withCluster(context, options, async ({ client, deadlineMs }) => {
+  const { name, taskIds } = asked;
+  await withCluster(context, options, async ({ client, deadlineMs, audit }) => {
     const outcomes = await Promise.all(
       taskIds.map(async (taskId): Promise<ControlOutcome> => {
         try {
-          return await control(client, taskId, { by, reason, commandId, deadlineMs });
+          const action = { action: `task.${name}`, target: taskId, by, reason, commandId };
+          return await audit.record(
+            action,
+            () => control(client, taskId, { by, reason, commandId, deadlineMs }),
+            ({ state, repeated }) => ({ state, repeated }),
+          );
         } catch (error) {
           if (taskIds.length === 1) throw error;
           return { taskId, error: toCliError(error) };

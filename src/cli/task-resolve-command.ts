@@ -23,7 +23,9 @@ export function addTaskResolve(parent: Command, context: CliContext): void {
     .option('--command-id <id>', 'name of this command: a repeat with it has no further effect')
     .action(async (taskId: string, options: TaskResolveOptions) => {
       const resolution = readResolution(options);
-      await controlTasks(context, options, [taskId], (client, id, control) => client.resolve(id, resolution, control));
+      await controlTasks(context, options, { name: 'resolve', taskIds: [taskId] }, (client, id, control) =>
+        client.resolve(id, resolution, control),
+      );
     });
   addControlOptions(command);
   addExamples(

@@ -1,3 +1,4 @@
+import { OperatorAudit } from '../client/operator-audit.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -19,6 +20,9 @@ export interface ToolCallerDeps {
   readonly allowsWrites: boolean;
   readonly deadlineMs: number;
 }
+
+/** From where agents ask, as the audit log has it. */
+const agentAddress = 'mcp';
 
 /** One call of an agent. */
 export interface ToolRequest {
@@ -70,9 +74,20 @@ export class ToolCaller {
       this.#checkOffered(tool);
       this.#checkRoom();
       const read = tool.input.read(args ?? {}, 'arguments');
-      const data = await engine.use((connection) =>
-        tool.run(read, { engine: connection, definitions, clock, random, logger, by, deadlineMs, signal }),
-      );
+      const data = await engine.use((connection) => {
+        const audit = new OperatorAudit({ ...connection.audit, logger, by, address: agentAddress });
+        return tool.run(read, {
+          engine: connection,
+          definitions,
+          clock,
+          random,
+          logger,
+          audit,
+          by,
+          deadlineMs,
+          signal,
+        });
+      });
       const answer = answerOf(data);
       log('ok');
       return answer;

@@ -1,6 +1,7 @@
 import type { Fields, ObjectOf, Schema } from '../admin/schema.ts';
 import { object } from '../admin/schema.ts';
 import type { ConsoleConnection } from '../client.ts';
+import type { OperatorAudit } from '../client/operator-audit.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -14,6 +15,8 @@ export interface ToolCall {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** Where what is done is written down. */
+  readonly audit: OperatorAudit;
   /** Who asks, for the journal. */
   readonly by: string;
   /** Deadline of one call of the engine. */

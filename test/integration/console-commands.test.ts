@@ -22,6 +22,8 @@ function firstTokenOf({ stderr }: RunningDev): string | undefined {
 describe('the console of a command', () => {
   let folder: CliFolder;
   const open: RunningDev[] = [];
+  /** Of the first start on the folder. */
+  let token = '';
 
   beforeAll(async () => {
     folder = await CliFolder.create();
@@ -43,7 +45,7 @@ describe('the console of a command', () => {
 
   it('dev serves it on loopback, shows the first token once, and its index keeps up with the journal', async () => {
     const first = await start(['dev', '--admin-port', '0']);
-    const token = firstTokenOf(first) ?? '';
+    token = firstTokenOf(first) ?? '';
     expect(String(first.ready['consoleUrl'])).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     expect((await ask(first, '/readyz')).status).toBe(200);
     expect((await ask(first, '/api/tasks')).status).toBe(401);
@@ -58,6 +60,34 @@ describe('the console of a command', () => {
     const second = await start(['dev', '--admin-port', '0']);
     expect(firstTokenOf(second)).toBeUndefined();
     expect((await ask(second, '/api/tasks', token)).status).toBe(200);
+  });
+
+  it('I56: what is done at the command line stands in the audit log too, refused or not', async () => {
+    const dev = await start(['dev', '--admin-port', '0']);
+    await folder.run(['task', 'submit', 'gated', '--id', 'held', '--input', '{"gate":"never"}']);
+    const cancel = ['task', 'cancel', 'held', '--by', 'ada', '--reason', 'asked by support', '--command-id', 'c-1'];
+    expect((await folder.run(cancel)).code).toBe(0);
+    expect((await folder.run(['task', 'resume', 'held', '--by', 'ada'])).code).toBe(7);
+    expect((await folder.run(['node', 'cordon', String(dev.ready['nodeId'])])).code).toBe(0);
+    const { body } = await ask(dev, '/api/audit?limit=20', token);
+    const entries = (body as { readonly entries: readonly Readonly<Record<string, unknown>>[] }).entries;
+    const ofCommandLine = entries.filter(({ address }) => String(address).startsWith('cli@')).toReversed();
+    const line = {
+      principal: 'ada',
+      action: 'task.cancel',
+      target: 'held',
+      reason: 'asked by support',
+      commandId: 'c-1',
+    };
+    expect(ofCommandLine).toMatchObject([
+      { ...line, outcome: 'allowed' },
+      { ...line, outcome: 'done', after: { state: 'canceled', repeated: false } },
+      { action: 'task.resume', outcome: 'allowed' },
+      { action: 'task.resume', outcome: 'failed', code: 'NOT_ALLOWED' },
+      { action: 'node.cordon', target: dev.ready['nodeId'], outcome: 'allowed' },
+      { action: 'node.cordon', outcome: 'done', after: { order: 'cordoned' } },
+    ]);
+    expect((await folder.run(['node', 'uncordon', String(dev.ready['nodeId'])])).code).toBe(0);
   });
 
   it('its usual port may be taken: it takes another one, and says so', async () => {
@@ -120,8 +150,8 @@ describe('the console of a command', () => {
     try {
       const args = ['start', '--nodes', '2', '--node-id', 'n', '--admin-port', '0', '-o', 'json'];
       const running = await other.startCommand(args);
-      const token = firstTokenOf(running) ?? '';
-      const scrape = async (): Promise<string> => String((await ask(running, '/metrics', token)).body);
+      const own = firstTokenOf(running) ?? '';
+      const scrape = async (): Promise<string> => String((await ask(running, '/metrics', own)).body);
       await until('both nodes have told their numbers', async () => {
         const text = await scrape();
         return (

@@ -59,6 +59,10 @@ describe('nats-config', () => {
     expect(observed).toMatchObject({ code: 6 });
     expect(observed.stderr).toContain('BUS_FORBIDDEN');
     expect(observed.stderr).toMatch(/may not publish to cabinet\.shard\.\d+/);
+    // The audit log is not for a client: its command is the engine's to judge all the same, here a task that has ended.
+    const ended = await folder.run(['task', 'cancel', 't-1', '-o', 'json'], { env: environmentOf('client') });
+    expect(ended.stdout).toContain('"NOT_ALLOWED"');
+
     // Its key, and the inbox prefix of nobody: every answer would be lost.
     const { NATS_INBOX_PREFIX: _own, ...withoutInbox } = environmentOf('client');
     const startedAt = performance.now();

@@ -5,6 +5,7 @@ import { tools } from '../../src/mcp/tools.ts';
 import { MemoryLogger } from '../../src/platform/memory-logger.ts';
 import { SeededRandom } from '../../src/platform/seeded-random.ts';
 import { SystemClock } from '../../src/platform/system-clock.ts';
+import { MemoryAuditLog } from '../../src/store/memory-audit-log.ts';
 import { card, FakeClient } from './admin-kit.ts';
 
 /** An answer of a tool as a test looks at it: its data, or its error. */
@@ -18,10 +19,20 @@ export interface Told {
 export class McpWorld {
   readonly client = new FakeClient();
   readonly logger = new MemoryLogger();
+  readonly auditLog = new MemoryAuditLog();
   readonly caller: ToolCaller;
 
   constructor(options: Partial<ToolCallerDeps> = {}) {
-    const connection = { client: this.client.asClient(), blobs: { get: () => Promise.reject(new Error('no blobs')) } };
+    const connection = {
+      client: this.client.asClient(),
+      blobs: { get: () => Promise.reject(new Error('no blobs')) },
+      audit: {
+        log: this.auditLog,
+        ensure: async () => undefined,
+        clock: new SystemClock(),
+        random: new SeededRandom(8),
+      },
+    };
     this.caller = new ToolCaller({
       engine: { use: (run) => run(connection as unknown as ConsoleConnection) },
       definitions: [card],

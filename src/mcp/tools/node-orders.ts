@@ -61,7 +61,7 @@ function orderTool(name: OrderName): Tool {
       isUp: flag(),
       cli: text({ most: 400 }),
     }),
-    run: async ({ nodeId, reason, dryRun = isDestructive }, { engine, by, logger, deadlineMs }) => {
+    run: async ({ nodeId, reason, dryRun = isDestructive }, { engine, audit, by, logger, deadlineMs }) => {
       const { cluster } = engine.client;
       const { nodes, waitingOrders } = await cluster.status({ deadlineMs });
       const node = nodes.find((one) => one.nodeId === nodeId);
@@ -82,9 +82,14 @@ function orderTool(name: OrderName): Tool {
         cli: `cabinet node ${name} ${nodeId}`,
       };
       if (dryRun) return { ...shared, order, isUp: node !== undefined && node.status !== 'down' };
-      // The cluster's orders hold no reason: this line is where it is kept.
+      // The cluster's orders hold no reason: the audit log does, and this line where that is not for this user.
       logger.warn({ order: name, nodeId, by, reason }, 'an order to a node is given');
-      const ordered = await cluster[name](nodeId, { deadlineMs });
+      const { orderBefore } = shared;
+      const ordered = await audit.record(
+        { action: `node.${name}`, target: nodeId, by, reason, before: { order: orderBefore } },
+        () => cluster[name](nodeId, { deadlineMs }),
+        (done) => ({ order: done.order }),
+      );
       return { ...shared, order: ordered.order, isUp: ordered.status !== null };
     },
   });

@@ -2,6 +2,7 @@ import { countField, reasonField, taskIdField } from '../../admin/schemas/fields
 import { flag, integer, listOf, object, oneOf, optional, text } from '../../admin/schema.ts';
 import { readDeadLetters } from '../../client/read-dead-letters.ts';
 import { errorCatalog, invalidArgument, type ErrorCode } from '../../core/errors.ts';
+import type { JsonValue } from '../../core/json.ts';
 import { maximumListed, maximumRedriven } from '../limits.ts';
 import { tool, type Tool } from '../tool.ts';
 import { deadLetterFilterFields, filterOf } from './dead-letters.ts';
@@ -38,7 +39,7 @@ export const redriveDeadLetters: Tool = tool({
       maximumRedriven,
     ),
   }),
-  run: async (args, { engine, by, deadlineMs, signal }) => {
+  run: async (args, { engine, audit, by, deadlineMs, signal }) => {
     const { all = false, maximum = defaultRedriven, reason, dryRun = true, ...fields } = args;
     const filter = filterOf(fields);
     const isFiltering = Object.values(filter).some((value) => value !== undefined);
@@ -55,7 +56,12 @@ export const redriveDeadLetters: Tool = tool({
       return { dryRun, count: tasks.length, hasMore, taskIds: tasks.map(({ taskId }) => taskId), failed: [] };
     }
     const options = { maximum, by, reason, deadlineMs, signal };
-    const outcomes = await client.deadLetters.redrive(all ? { all: true } : filter, options);
+    const parameters = { filter: { ...filter } as JsonValue, all, maximum };
+    const outcomes = await audit.record(
+      { action: 'dead-letters.redrive', target: null, by, reason, parameters },
+      () => client.deadLetters.redrive(all ? { all: true } : filter, options),
+      (each) => ({ redriven: each.filter(({ kind }) => kind === 'done').length }),
+    );
     const done = outcomes.filter((outcome) => outcome.kind === 'done');
     return {
       dryRun,

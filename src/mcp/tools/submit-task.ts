@@ -32,12 +32,16 @@ export const submitTask: Tool = tool({
     state: nullable(text({ most: 200 })),
     inputIsChecked: flag("of a dry run: whether the pipeline's schema is at hand, and took the input"),
   }),
-  run: async (args, { engine, definitions, random, by, deadlineMs, signal }) => {
+  run: async (args, { engine, audit, definitions, random, by, deadlineMs, signal }) => {
     const { pipeline, version, input, taskId, idempotencyKey, reason, dryRun = false } = args;
     const { client } = engine;
     if (!dryRun) {
       const options = { version, taskId, idempotencyKey, reason, by, deadlineMs, signal };
-      const submitted = await client.submit(pipeline as string, input, options);
+      const submitted = await audit.record(
+        { action: 'task.submit', target: taskId ?? null, by, reason, parameters: { pipeline } },
+        () => client.submit(pipeline as string, input, options),
+        (done) => ({ taskId: done.taskId, kind: done.kind }),
+      );
       return { dryRun, pipeline, version: version ?? null, ...submitted, inputIsChecked: true };
     }
     const { pipelines } = await client.info({ deadlineMs });

@@ -124,7 +124,11 @@ async function command(call: ToolCall, asked: Commanded, send: (commandId: Comma
     return { dryRun, ...shared, state: task.state, repeated: false, legalCommands: task.legalCommands };
   }
   try {
-    const { state, repeated } = await send(commandId);
+    const { state, repeated } = await call.audit.record(
+      { action: `task.${name}`, target: taskId, by: call.by, reason: asked.reason, commandId },
+      () => send(commandId),
+      (done) => ({ state: done.state, repeated: done.repeated }),
+    );
     return { dryRun, ...shared, state, repeated, legalCommands: null };
   } catch (error) {
     // Asked afterwards: a repeat of what has taken effect is no longer legal, and is answered all the same.

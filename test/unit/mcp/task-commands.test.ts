@@ -38,6 +38,22 @@ describe('a command to a task', () => {
     expect(world.client.named('get')).toEqual([]);
   });
 
+  it('I56: is written down before it takes effect, and a dry run is not', async () => {
+    const world = new McpWorld();
+    await world.call('cancel_task', cancel);
+    expect((await world.auditLog.list({ limit: 10 })).entries).toEqual([]);
+    world.client.answers['cancel'] = async () => {
+      expect((await world.auditLog.list({ limit: 10 })).entries).toMatchObject([{ outcome: 'allowed' }]);
+      throw new EngineError('UNAVAILABLE', 'the shard moves');
+    };
+    await world.call('cancel_task', { ...cancel, dryRun: false });
+    const line = { principal: 'mcp:test', address: 'mcp', action: 'task.cancel', target: 't-1', reason: cancel.reason };
+    expect((await world.auditLog.list({ limit: 10 })).entries).toMatchObject([
+      { ...line, outcome: 'failed', code: 'UNAVAILABLE' },
+      { ...line, outcome: 'allowed' },
+    ]);
+  });
+
   it('NOT_ALLOWED: that the task does not take is refused with what it takes, dry or not', async () => {
     const world = new McpWorld();
     expect((await world.call('resume_task', { ...cancel, dryRun: true })).error).toMatchObject({
