@@ -31,8 +31,12 @@ describe.runIf(isRoot)('the power of a NATS server is cut', () => {
     return world;
   }
 
-  /** With the server's processes killed, as a machine without power has none. */
+  /**
+   * The server stands still first: with the power all ends at once. One that lived on over a disk that takes nothing any more would
+   * acknowledge what it could not sync, which is the failure of a disk and not of the power.
+   */
   async function cutPower({ nats }: EngineWorld): Promise<void> {
+    await nats.freeze();
     await disk.cut();
     await nats.kill();
     await disk.recover();
