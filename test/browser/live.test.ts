@@ -140,9 +140,9 @@ describe('the page, fresh by its one socket', () => {
     await open('/', 'Overview');
     const asked = requestsTo('/api/tasks/groups');
     // All the while: what ends before the page has had its first look at the numbers is not told as having just happened.
-    let isLoading = true;
+    const enough = new AbortController();
     const load = (async () => {
-      for (let index = 0; isLoading; index += 1) {
+      for (let index = 0; !enough.signal.aborted; index += 1) {
         const fault = index % 5 === 0 ? 'flaky' : 'none';
         await world.client.submit('listing', { title: 'charted', workMs: 50, fault });
         await page.waitForTimeout(100);
@@ -169,7 +169,7 @@ describe('the page, fresh by its one socket', () => {
         .getByText(/failed (?:0\.\d*[1-9]|[1-9])/)
         .waitFor();
     } finally {
-      isLoading = false;
+      enough.abort();
       await load;
     }
     expect(asked).toEqual([]);
