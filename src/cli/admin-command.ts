@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { addListenOptions } from './admin-options.ts';
 import { asError } from '../core/errors.ts';
-import { readEnvironment } from '../platform/environment.ts';
 import { errorLine } from './cli-error.ts';
 import { findServers, readSettings } from './cluster.ts';
+import { openCommandLog } from './command-log.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
 import { openConsole } from './open-console.ts';
@@ -56,17 +56,8 @@ async function run(context: CliContext, options: AdminOptions): Promise<void> {
     adminTlsKey: tlsKey,
     adminTlsCert: tlsCert,
   });
-  const { PinoLogger } = await import('../platform/pino-logger.ts');
   const { PrometheusMetrics } = await import('../platform/prometheus-metrics.ts');
-  const logger = new PinoLogger({
-    destination: 'stderr',
-    color: context.terminal.hasColorOnStderr,
-    level: settings.logLevel,
-    format: settings.logFormat,
-  });
-  for (const variable of readEnvironment(context.environment).unknownVariables) {
-    logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
-  }
+  const logger = await openCommandLog(context, settings);
   const metrics = new PrometheusMetrics({ processMetrics: true });
   let signals = 0;
   const stopping = new AbortController();

@@ -1,6 +1,6 @@
 import type { ConfigFileAdmin } from '../config-file.ts';
 import type { EnvironmentSettings } from '../platform/environment.ts';
-import type { Candidates, Setting } from './setting.ts';
+import type { Setting, SettingPicker } from './setting.ts';
 
 /** What the command line says about the admin server. */
 export interface AdminFlags {
@@ -14,14 +14,13 @@ export interface AdminFlags {
 }
 
 /** The settings of the admin server, each from the source that has the last word. */
-export function pickAdmin(sources: {
-  readonly flags: AdminFlags;
-  readonly environment: EnvironmentSettings;
-  readonly file: ConfigFileAdmin;
-  readonly pick: (name: string, candidates: Candidates) => Setting;
-  readonly inFileFolder: (path: string | undefined) => string | undefined;
-  readonly inWorkingFolder: (path: string | undefined) => string | undefined;
-}): readonly Setting[] {
+export function pickAdmin(
+  sources: SettingPicker & {
+    readonly flags: AdminFlags;
+    readonly environment: EnvironmentSettings;
+    readonly file: ConfigFileAdmin;
+  },
+): readonly Setting[] {
   const { flags, environment, file, pick, inFileFolder, inWorkingFolder } = sources;
   const { admin, adminAllowedHosts } = environment;
   return [

@@ -1,6 +1,6 @@
 import type { ConfigFileHealth } from '../config-file.ts';
 import type { EnvironmentSettings } from '../platform/environment.ts';
-import type { Candidates, Setting } from './setting.ts';
+import type { Setting, SettingPicker } from './setting.ts';
 
 /** What the command line says about health checks. */
 export interface HealthFlags {
@@ -12,14 +12,13 @@ export interface HealthFlags {
 }
 
 /** The settings of health checks, each from the source that has the last word. */
-export function pickHealth(sources: {
-  readonly flags: HealthFlags;
-  readonly environment: EnvironmentSettings;
-  readonly file: ConfigFileHealth;
-  readonly pick: (name: string, candidates: Candidates) => Setting;
-  readonly inFileFolder: (path: string | undefined) => string | undefined;
-  readonly inWorkingFolder: (path: string | undefined) => string | undefined;
-}): readonly Setting[] {
+export function pickHealth(
+  sources: SettingPicker & {
+    readonly flags: HealthFlags;
+    readonly environment: EnvironmentSettings;
+    readonly file: ConfigFileHealth;
+  },
+): readonly Setting[] {
   const { flags, environment, file, pick, inFileFolder, inWorkingFolder } = sources;
   return [
     pick('health.port', {

@@ -3,10 +3,10 @@ import type { CheckedConfig } from '../config-file.ts';
 import type { RunningNode } from '../node.ts';
 import { asError, type EngineError } from '../core/errors.ts';
 import type { PrometheusMetrics } from '../platform/prometheus-metrics.ts';
-import { readEnvironment } from '../platform/environment.ts';
 import type { PinoLogger } from '../platform/pino-logger.ts';
 import { errorLine } from './cli-error.ts';
 import { readLink, readSettings } from './cluster.ts';
+import { openCommandLog } from './command-log.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { openHealth, type ProcessHealth } from './health.ts';
@@ -49,18 +49,10 @@ export async function serve(context: CliContext, options: ServeOptions, style: S
   const { config } = requirePipelines(settings.file, context.workingFolder);
   const servesConsole = settings.admin.enabled ?? style.servesConsole;
   if (servesConsole) checkConsole(settings);
-  const { PinoLogger } = await import('../platform/pino-logger.ts');
-  const logger = new PinoLogger({
-    destination: 'stderr',
-    color: context.terminal.hasColorOnStderr,
-    level: settings.logLevel,
-    format: settings.logFormat === 'auto' ? style.logFormat : settings.logFormat,
-  });
+  const { logLevel, logFormat: asked } = settings;
+  const logger = await openCommandLog(context, { logLevel, logFormat: asked === 'auto' ? style.logFormat : asked });
   const stop = new StopRequest(context, logger, settings.dataDir);
   stop.listen();
-  for (const variable of readEnvironment(context.environment).unknownVariables) {
-    logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
-  }
   const { PrometheusMetrics } = await import('../platform/prometheus-metrics.ts');
   const metrics = new PrometheusMetrics({ processMetrics: true });
   const health = await openHealth(settings.health, { logger, metrics: () => metrics.text() });

@@ -18,3 +18,12 @@ export interface Candidates {
   readonly env?: readonly [name: string, value: unknown];
   readonly file?: unknown;
 }
+
+/** How the settings of one part are picked from its sources. */
+export interface SettingPicker {
+  readonly pick: (name: string, candidates: Candidates) => Setting;
+  /** A path of the configuration file, made absolute. */
+  readonly inFileFolder: (path: string | undefined) => string | undefined;
+  /** A path of a flag or a variable, made absolute. */
+  readonly inWorkingFolder: (path: string | undefined) => string | undefined;
+}

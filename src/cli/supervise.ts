@@ -1,12 +1,12 @@
 import type { HealthCheck } from '../admin/admin-deps.ts';
 import type { RunningAdminServer } from '../admin-server.ts';
 import { asError, EngineError } from '../core/errors.ts';
-import { readEnvironment } from '../platform/environment.ts';
 import { writeExposition } from '../platform/exposition.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { RunningSupervisor } from '../supervisor-process.ts';
 import { errorLine } from './cli-error.ts';
 import { readLink } from './cluster.ts';
+import { openCommandLog } from './command-log.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { openHealth, type ProcessHealth } from './health.ts';
@@ -37,13 +37,7 @@ export async function supervise(
   requirePipelines(settings.file, context.workingFolder);
   const servesConsole = settings.admin.enabled ?? true;
   if (servesConsole) checkConsole(settings);
-  const { PinoLogger } = await import('../platform/pino-logger.ts');
-  const color = context.terminal.hasColorOnStderr;
-  const { logLevel: level, logFormat: format } = settings;
-  const logger = new PinoLogger({ destination: 'stderr', color, level, format });
-  for (const variable of readEnvironment(context.environment).unknownVariables) {
-    logger.warn({ variable }, 'a CABINET_ variable has no meaning here');
-  }
+  const logger = await openCommandLog(context, settings);
 
   const signals: StopSignal[] = [];
   let running: RunningSupervisor | null = null;
@@ -113,7 +107,7 @@ export async function supervise(
       },
     },
     flags: { config, color: colorFlag, nats, namespace, creds, nkey, inboxPrefix, dataDir, logLevel, logFormat },
-    color,
+    color: context.terminal.hasColorOnStderr,
     logger,
   });
   const { supervisor, baseId } = running;
