@@ -22,9 +22,10 @@ export class McpWorld {
   readonly auditLog = new MemoryAuditLog();
   readonly caller: ToolCaller;
 
-  constructor(options: Partial<ToolCallerDeps> = {}) {
+  /** @param calls - of the client, in place of the fake's own */
+  constructor(options: Partial<ToolCallerDeps> = {}, calls: object = {}) {
     const connection = {
-      client: this.client.asClient(),
+      client: { ...this.client.asClient(), ...calls },
       blobs: { get: () => Promise.reject(new Error('no blobs')) },
       audit: {
         log: this.auditLog,

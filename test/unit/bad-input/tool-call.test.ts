@@ -1,8 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ConsoleConnection } from '../../../src/client.ts';
 import { tools } from '../../../src/mcp/tools.ts';
-import { FakeClient } from '../../support/admin-kit.ts';
 import { McpWorld } from '../../support/mcp-kit.ts';
 import { anyJsonValue, badIdsOfJson, expectGoodReport, mutations } from './awkward-values.ts';
 
@@ -26,11 +24,8 @@ function goodArguments(tool: (typeof tools)[number]): object {
 
 /** Tools over an engine whose every call is answered, those to dead letters and lists too. */
 function openWorld(): McpWorld {
-  const fake = new FakeClient();
   const page = async (): Promise<unknown> => ({ tasks: [], next: null });
-  const client = { ...fake.asClient(), list: page, deadLetters: { list: page, redrive: async () => [] } };
-  const connection = { client, blobs: null } as unknown as ConsoleConnection;
-  return new McpWorld({ engine: { use: (run) => run(connection) } });
+  return new McpWorld({}, { list: page, deadLetters: { list: page, redrive: async () => [] } });
 }
 
 const namesTask = tools.filter((tool) => 'taskId' in (tool.input.json['properties'] as Json));
@@ -71,6 +66,20 @@ describe('the arguments of a tool', () => {
       }
     }
     expect(world.client.calls).toEqual([]);
+  });
+
+  it('are taken by every tool when they are good, for a dry run and for the act itself', async () => {
+    const world = openWorld();
+    for (const tool of tools) {
+      for (const dryRun of [true, false]) {
+        const { error } = await world.call(tool.name, {
+          ...goodArguments(tool),
+          ...('dryRun' in goodArguments(tool) && { dryRun }),
+        });
+        expect([tool.name, error?.['code']]).not.toEqual([tool.name, 'INTERNAL']);
+      }
+    }
+    expect(world.logger.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
   it('are taken, or answered with an error of the catalog and its field, whatever one of them is', async () => {
