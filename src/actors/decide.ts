@@ -205,6 +205,8 @@ function command(
       }),
     );
   }
+  const { expectedSeq } = message;
+  if (expectedSeq !== undefined && expectedSeq !== state.seq) return rejected(changedSince(state, expectedSeq));
   return move(state, toEvent(originOf(message), state), ctx, (to) => ({
     kind: 'done',
     taskId: state.taskId,
@@ -342,6 +344,16 @@ function notAllowed(state: TaskState | null, reason: string, ctx: DecideContext)
   return new EngineError('NOT_ALLOWED', `task ${state.taskId} is ${state.machine.value}: ${reason}`, {
     got: state.machine.value,
     hint: legal.length === 0 ? 'it accepts no command any more' : `it accepts ${legal.join(', ')}`,
+  });
+}
+
+/** The rejection of a command that was given for an earlier state of the task. */
+function changedSince({ taskId, seq, machine }: TaskState, expectedSeq: number): EngineError {
+  return new EngineError('NOT_ALLOWED', `task ${taskId} has ${seq} records, and the command expects ${expectedSeq}`, {
+    field: 'expectedSeq',
+    limit: `${seq}`,
+    got: expectedSeq,
+    hint: `the task has changed since you looked: it is ${machine.value} now`,
   });
 }
 

@@ -1,4 +1,4 @@
-import type { CommandFields, ControlCommand, Outcome } from '../core/messages.ts';
+import type { CommandFields, ControlCommand, ControlFields, Outcome } from '../core/messages.ts';
 import type { Completion, Continuation, Payload } from '../core/records.ts';
 import type { Failure } from '../core/failures.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
@@ -14,7 +14,7 @@ export interface PreparedSubmit extends CommandFields {
 }
 
 /** A resolve whose output, if it brings one, was checked and stored. */
-export interface PreparedResolve extends CommandFields {
+export interface PreparedResolve extends ControlFields {
   readonly type: 'task.resolve';
   readonly resolution:
     | ({ readonly kind: 'completed' } & Completion)

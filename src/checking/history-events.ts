@@ -49,6 +49,8 @@ export interface CallEvent {
   readonly pipeline?: string;
   /** The command's id; all tries of one intention have the same. */
   readonly commandId?: string;
+  /** Of a command that was given for one state of the task alone: how many records the task had in it. */
+  readonly expectedSeq?: number;
   /** Of a submit: `contentHash` of its input. */
   readonly argumentsHash?: string;
   readonly invokedAt: Millis;

@@ -15,6 +15,7 @@ import { addExamples, integerParser } from './options.ts';
 import {
   addControlOptions,
   controlTasks,
+  expectedSeqOption,
   showOutcomes,
   type ControlCommandOptions,
   type ControlOutcome,
@@ -40,6 +41,7 @@ export function addDlqRedrive(parent: Command, context: CliContext): void {
     .option('--max <count>', 'at most so many', integerParser({ least: 1, most: maximumRedriven }), maximumRedriven)
     .option('--dry-run', 'only count and show them')
     .option('-y, --yes', 'do not refuse to redrive more than one; implied where CI is set')
+    .addOption(expectedSeqOption())
     .action(async (taskIds: readonly string[], options: DlqRedriveOptions) => {
       const filter = deadLetterFilterOf(options);
       checkRedriveOptions(taskIds, filter, options);
@@ -63,7 +65,7 @@ export function addDlqRedrive(parent: Command, context: CliContext): void {
 export function checkRedriveOptions(
   taskIds: readonly string[],
   filter: DeadLetterFilter,
-  options: Pick<DlqRedriveOptions, 'all' | 'dryRun'>,
+  options: Pick<DlqRedriveOptions, 'all' | 'dryRun' | 'expectedSeq'>,
 ): void {
   const ways = [taskIds.length > 0, isFiltering(filter), options.all === true].filter(Boolean).length;
   if (ways === 0) {
@@ -72,6 +74,9 @@ export function checkRedriveOptions(
   if (ways > 1) throw usageError('task ids, a filter and --all exclude each other', 'give one of them');
   if (taskIds.length > 0 && options.dryRun === true) {
     throw usageError('--dry-run is for a filter', 'see a task by `cabinet task get`');
+  }
+  if (taskIds.length === 0 && options.expectedSeq !== undefined) {
+    throw usageError('--expected-seq is for one task', 'a redrive by filter names what it has seen of each by itself');
   }
 }
 

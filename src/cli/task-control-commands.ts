@@ -1,8 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Client, Controlled, ControlOptions } from '../client.ts';
 import type { EngineError } from '../core/errors.ts';
 import type { TaskCommandName } from '../core/task-view.ts';
-import { errorLine, toCliError } from './cli-error.ts';
+import { errorLine, toCliError, usageError } from './cli-error.ts';
 import { withCluster } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import { exitCodes } from './exit-codes.ts';
@@ -11,6 +11,7 @@ import {
   addExamples,
   addNoteOptions,
   addOutputOptions,
+  integerParser,
   type ClusterOptions,
   type OutputOptions,
 } from './options.ts';
@@ -22,6 +23,7 @@ export interface ControlCommandOptions extends ClusterOptions, OutputOptions {
   readonly by?: string;
   readonly reason?: string;
   readonly commandId?: string;
+  readonly expectedSeq?: number;
 }
 
 /** What became of a command to one of several tasks. */
@@ -42,6 +44,7 @@ export function addTaskControls(parent: Command, context: CliContext): void {
       .command(`${verb} <task-ids...>`)
       .description(description)
       .option('--command-id <id>', 'name of this command: a repeat with it has no further effect')
+      .addOption(expectedSeqOption())
       .action(async (taskIds: readonly string[], options: ControlCommandOptions) => {
         await controlTasks(context, options, { name: verb, taskIds }, (client, taskId, control) =>
           client[verb](taskId, control),
@@ -50,6 +53,14 @@ export function addTaskControls(parent: Command, context: CliContext): void {
     addControlOptions(command);
     addExamples(command, `cabinet task ${verb} card-42 --reason "asked by support"`);
   }
+}
+
+/** The option of every command to one task by which it is refused when the task has changed. */
+export function expectedSeqOption(): Option {
+  return new Option(
+    '--expected-seq <count>',
+    'only if the task has so many records, as `task get` shows; a redrive or resolve without it looks first',
+  ).argParser(integerParser({ least: 1, most: Number.MAX_SAFE_INTEGER }));
 }
 
 /** Adds what every command has that changes tasks. */
@@ -69,6 +80,9 @@ export async function controlTasks(
 ): Promise<void> {
   const { by, reason, commandId } = options;
   const { name, taskIds } = asked;
+  if (options.expectedSeq !== undefined && taskIds.length > 1) {
+    throw usageError('--expected-seq is for one task', 'command the tasks one by one');
+  }
   await withCluster(context, options, async ({ client, deadlineMs, audit }) => {
     const outcomes = await Promise.all(
       taskIds.map(async (taskId): Promise<ControlOutcome> => {
@@ -76,7 +90,10 @@ export async function controlTasks(
           const action = { action: `task.${name}`, target: taskId, by, reason, commandId };
           return await audit.record(
             action,
-            () => control(client, taskId, { by, reason, commandId, deadlineMs }),
+            async () => {
+              const expectedSeq = options.expectedSeq ?? (await seenSeq(client, name, taskId, deadlineMs));
+              return control(client, taskId, { by, reason, commandId, expectedSeq, deadlineMs });
+            },
             ({ state, repeated }) => ({ state, repeated }),
           );
         } catch (error) {
@@ -89,6 +106,20 @@ export async function controlTasks(
     if (taskIds.length === 1) showAs(context, options, outcomes, ([document]) => document);
     else showOutcomes(context, options, outcomes);
   });
+}
+
+/**
+ * What the task is at now, for a command that sends work back: where it is delayed or doubled on its way, it must not meet a later
+ * failure that nobody has seen.
+ */
+async function seenSeq(
+  client: Client,
+  name: TaskCommandName,
+  taskId: string,
+  deadlineMs: number,
+): Promise<number | undefined> {
+  if (name !== 'redrive' && name !== 'resolve') return undefined;
+  return (await client.get(taskId, { deadlineMs })).seq;
 }
 
 /** Shows what became of commands to tasks, in JSON as a list; refusals set the exit code 1. */

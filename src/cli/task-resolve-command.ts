@@ -4,7 +4,12 @@ import { usageError } from './cli-error.ts';
 import type { CliContext } from './context.ts';
 import { parseJsonText } from './json-input.ts';
 import { addExamples } from './options.ts';
-import { addControlOptions, controlTasks, type ControlCommandOptions } from './task-control-commands.ts';
+import {
+  addControlOptions,
+  controlTasks,
+  expectedSeqOption,
+  type ControlCommandOptions,
+} from './task-control-commands.ts';
 
 interface TaskResolveOptions extends ControlCommandOptions {
   readonly completed?: string;
@@ -21,6 +26,7 @@ export function addTaskResolve(parent: Command, context: CliContext): void {
     .option('--not-done', 'it did not take effect: run it again')
     .option('--failed <message>', 'give it up as a dead letter')
     .option('--command-id <id>', 'name of this command: a repeat with it has no further effect')
+    .addOption(expectedSeqOption())
     .action(async (taskId: string, options: TaskResolveOptions) => {
       const resolution = readResolution(options);
       await controlTasks(context, options, { name: 'resolve', taskIds: [taskId] }, (client, id, control) =>

@@ -50,6 +50,7 @@ export function taskDetail(task: TaskView, now: number, { paint, width }: Drawin
       ['pipeline', `${task.pipeline}@${task.version}`],
       ['state', `${task.state}${task.pausing ? ' (will be held before its next start)' : ''}`],
       ['attempt', String(task.attempt)],
+      ['records', String(task.seq)],
       ...optional('failure', describeFailure(task)),
       ...optional(
         'due',

@@ -63,6 +63,8 @@ export interface SubmitItem<Input> extends SubmitIdentity, CommandNote {
 export interface ControlOptions extends CallOptions, CommandNote {
   /** The caller's name for the command: a repeat with it has no further effect. A new one when left out. */
   readonly commandId?: string | undefined;
+  /** The task's `seq` as the caller saw it: refused as `NOT_ALLOWED` when the task has changed since. Any when left out. */
+  readonly expectedSeq?: number | undefined;
 }
 
 /** The answer to a command. `repeated`: it had taken effect before. */
@@ -363,8 +365,8 @@ export class Client {
     options: ControlOptions,
   ): Promise<Controlled> {
     const send = this.#sendOptions(options);
-    const { by, reason, commandId = this.#deps.random.id() } = options;
-    const parsed = parseCommand({ ...command, taskId, commandId, by, reason });
+    const { by, reason, commandId = this.#deps.random.id(), expectedSeq } = options;
+    const parsed = parseCommand({ ...command, taskId, commandId, by, reason, expectedSeq });
     const sent = this.#sendTraced(parsed as ControlCommand, send);
     const reply = expectReply(await sent, ['done']);
     return { taskId: reply.taskId, state: reply.state, repeated: reply.repeated };

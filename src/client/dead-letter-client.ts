@@ -76,7 +76,8 @@ export class DeadLetterClient {
 
   /**
    * Sends the matching dead letters back to work, at most `maximum` (1,000 when left out), in the order of ids. A repeat
-   * redrives none twice: each command is named after the record that gave the task up.
+   * redrives none twice, and none that has failed anew meanwhile: each command is named after the record that gave the task up, and
+   * is taken for that one alone.
    *
    * @param filter - `{ all: true }` for every dead letter: an empty filter is refused, as it is more often a mistake
    * @throws EngineError `INVALID_ARGUMENT`; what a single task answers is a value in the list
@@ -112,6 +113,7 @@ export class DeadLetterClient {
           type: 'task.redrive',
           taskId,
           commandId: parseCommandId(`redrive-${task.seq}`),
+          expectedSeq: task.seq,
           ...(by === undefined ? {} : { by }),
           ...(reason === undefined ? {} : { reason }),
         },

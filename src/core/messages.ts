@@ -24,17 +24,26 @@ export interface SubmitCommand extends CommandFields {
   readonly input: JsonValue;
 }
 
+/** What an operator's command may say beside that. */
+export interface ControlFields extends CommandFields {
+  /**
+   * The task's `seq` that the sender saw. When the task has had a record since, the command is refused: a redrive that comes late does
+   * not send a dead letter back that nobody has looked at. Left out: it is taken wherever it is legal.
+   */
+  readonly expectedSeq?: number;
+}
+
 /** An operator's change of a task; each is legal only where the machine says so. */
 export type ControlCommand =
   /** Holds the task before its next start; a running stage finishes first. */
-  | ({ readonly type: 'task.pause' } & CommandFields)
-  | ({ readonly type: 'task.resume' } & CommandFields)
+  | ({ readonly type: 'task.pause' } & ControlFields)
+  | ({ readonly type: 'task.resume' } & ControlFields)
   /** Ends the task; a running driver is aborted and what it returns is dropped. */
-  | ({ readonly type: 'task.cancel' } & CommandFields)
+  | ({ readonly type: 'task.cancel' } & ControlFields)
   /** Sends a dead letter or an unknown outcome back to work. */
-  | ({ readonly type: 'task.redrive' } & CommandFields)
+  | ({ readonly type: 'task.redrive' } & ControlFields)
   /** Says what became of a stage whose outcome is unknown. */
-  | ({ readonly type: 'task.resolve'; readonly resolution: OperatorResolution } & CommandFields);
+  | ({ readonly type: 'task.resolve'; readonly resolution: OperatorResolution } & ControlFields);
 
 /** What an operator knows about a stage that is parked in `unknown`. */
 export type OperatorResolution =

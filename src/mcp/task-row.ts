@@ -1,4 +1,4 @@
-import { listOf, nullable, object, oneOf, text, type ValueOf } from '../admin/schema.ts';
+import { integer, listOf, nullable, object, oneOf, text, type ValueOf } from '../admin/schema.ts';
 import {
   countField,
   instantField,
@@ -22,6 +22,7 @@ export const taskRowAnswer = object({
   state: text({ most: 200 }),
   stage: nullable(stageField),
   attempt: countField,
+  seq: integer(0, Number.MAX_SAFE_INTEGER, 'records of the task: give it as `expectedSeq` to a command'),
   dueAt: nullable(instantField),
   submittedAt: instantField,
   updatedAt: instantField,
@@ -48,6 +49,7 @@ export function taskRowOf(task: TaskView): ValueOf<typeof taskRowAnswer> {
     state: task.state,
     stage: task.stage,
     attempt: task.attempt,
+    seq: task.seq,
     dueAt: task.dueAt,
     submittedAt: task.submittedAt,
     updatedAt: task.updatedAt,

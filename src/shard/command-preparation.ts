@@ -46,19 +46,20 @@ export async function prepareSubmit(command: SubmitCommand, deps: PreparationDep
 
 /**
  * Whether a resolve has to be prepared before it is decided. Idempotency comes first: a command that was recorded, or that the task
- * refuses, is answered as it is.
+ * refuses, is answered as it is. So is one that was given for an earlier state.
  */
 export function needsPreparation(
   command: Extract<ControlCommand, { type: 'task.resolve' }>,
   state: TaskState,
 ): boolean {
   if (positionOf(state.machine.value).status !== 'unknown') return false;
+  if (command.expectedSeq !== undefined && command.expectedSeq !== state.seq) return false;
   return !state.commands.some(({ commandId }) => commandId === command.commandId);
 }
 
 /** A resolve that {@link needsPreparation} says is decided as it is: its output is not looked at. */
 export function unprepared(command: Extract<ControlCommand, { type: 'task.resolve' }>): PreparedResolve {
-  return { ...fieldsOf(command), type: 'task.resolve', resolution: { kind: 'notDone' } };
+  return { ...controlFieldsOf(command), type: 'task.resolve', resolution: { kind: 'notDone' } };
 }
 
 /**
@@ -72,7 +73,7 @@ export async function prepareResolve(
   deps: PreparationDeps,
 ): Promise<PreparedResolve> {
   const { resolution } = command;
-  const fields = { ...fieldsOf(command), type: 'task.resolve' } as const;
+  const fields = { ...controlFieldsOf(command), type: 'task.resolve' } as const;
   if (resolution.kind === 'notDone') return { ...fields, resolution };
   if (resolution.kind === 'failed') {
     const failure = {
@@ -91,6 +92,13 @@ export async function prepareResolve(
   const job = { taskId: state.taskId, definition, spec: definition.stage(stage) };
   const completion = await complete(job, resolution.output, { input, outputs, payloads: deps.payloads });
   return { ...fields, resolution: { kind: 'completed', ...completion } };
+}
+
+function controlFieldsOf(command: ControlCommand): Omit<PreparedResolve, 'type' | 'resolution'> {
+  return {
+    ...fieldsOf(command),
+    ...(command.expectedSeq === undefined ? {} : { expectedSeq: command.expectedSeq }),
+  };
 }
 
 function fieldsOf(

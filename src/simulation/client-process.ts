@@ -13,9 +13,13 @@ import { StoreClient } from './store-client.ts';
 import { serverMachines, type WorldParts } from './world-parts.ts';
 
 /** A command of an operator or caller to one task. */
-export type TaskOrder =
+export type TaskOrder = (
   | { readonly kind: 'pause' | 'resume' | 'cancel' | 'redrive' }
-  | { readonly kind: 'resolve'; readonly resolution: OperatorResolution };
+  | { readonly kind: 'resolve'; readonly resolution: OperatorResolution }
+) & {
+  /** The task's `seq` that its operator saw; left out: it is meant whatever the task has come to. */
+  readonly expectedSeq?: number;
+};
 
 const deadlineMs = 10_000;
 
@@ -66,8 +70,10 @@ export class ClientProcess {
   }
 
   order(taskId: string, order: TaskOrder, commandId: string): Promise<CallOutcome> {
-    return this.#call(order.kind, taskId, { commandId, deadlineMs }, async () => {
-      const options = { commandId };
+    const { expectedSeq } = order;
+    const seen = expectedSeq === undefined ? {} : { expectedSeq };
+    return this.#call(order.kind, taskId, { commandId, ...seen, deadlineMs }, async () => {
+      const options = { commandId, ...seen };
       const { client } = this;
       const controlled = await (order.kind === 'resolve'
         ? client.resolve(taskId, order.resolution, options)
@@ -106,7 +112,7 @@ export class ClientProcess {
   async #call(
     kind: CallKind,
     task: string,
-    details: Pick<CallEvent, 'pipeline' | 'commandId' | 'argumentsHash' | 'deadlineMs'>,
+    details: Pick<CallEvent, 'pipeline' | 'commandId' | 'expectedSeq' | 'argumentsHash' | 'deadlineMs'>,
     make: () => Promise<readonly [outcome: CallOutcome, task: string]>,
   ): Promise<CallOutcome> {
     this.#calls += 1;

@@ -14,6 +14,8 @@ export interface TrackedTask {
   readonly epoch: number;
   readonly stage: string | null;
   readonly status: TaskStatus;
+  /** Its records so far. */
+  readonly seq: number;
 }
 
 /** The statuses in which a task may stay for ever: ended, or waiting for an operator. */
@@ -38,8 +40,8 @@ export class TaskTracker {
       if (message === undefined) return;
       const { epoch, records } = decodeCommit(message.body);
       const shard = shardOfJournalSubject(message.subject);
-      for (const { task, pipeline, event, to } of records) {
-        this.tasks.set(task, { taskId: task, pipeline, shard, epoch, ...positionOf(to) });
+      for (const { task, pipeline, event, to, seq } of records) {
+        this.tasks.set(task, { taskId: task, pipeline, shard, epoch, seq, ...positionOf(to) });
         const name = nameOf(event);
         this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
       }

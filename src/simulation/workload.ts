@@ -31,13 +31,13 @@ export interface WorkloadDeps {
 /** Between two looks of the operators, at most. */
 const operatorMs = 4_000;
 const resultTimeoutMs = 60_000;
+/** How much later a second operator sends what the first has sent. */
+const lateOrderMs = 30_000;
 
 /** What callers and operators do, at times of the seed: submits and their repeats, questions, commands, orders for nodes. */
 export class Workload {
   readonly #deps: WorkloadDeps;
   readonly #submitted: PlannedTask[] = [];
-  /** Tasks that an operator has in hand, or whose order may still be on its way. */
-  readonly #inHand = new Set<string>();
   #open = 0;
   #isOver = false;
 
@@ -108,9 +108,7 @@ export class Workload {
     scheduler.after(random.next() * operatorMs, 'operator', () => {
       if (this.#isOver) return;
       for (const task of this.#deps.tracker.inStatus('deadLettered', 'unknown', 'held')) {
-        if (random.next() < 0.5 && !this.#inHand.has(task.taskId)) {
-          this.#later(0, 'operator', () => this.#takeInHand(task));
-        }
+        if (random.next() < 0.5) this.#later(0, 'operator', () => this.#lookAfter(task));
       }
       if (random.next() < 0.1) this.#later(0, 'list', () => this.#client().list());
       if (random.next() < 0.15) this.#later(0, 'order', () => this.#orderNode());
@@ -118,19 +116,9 @@ export class Workload {
     });
   }
 
-  /**
-   * One operator a task. An order names no dead letter: one that comes late, after the task has failed anew, would send back what its
-   * operator has not seen. So after an order that may yet come nobody touches the task any more.
-   */
-  async #takeInHand(task: TrackedTask): Promise<void> {
-    if (this.#inHand.has(task.taskId)) return;
-    this.#inHand.add(task.taskId);
-    const outcome = await this.#lookAfter(task);
-    const isKnown = outcome === null || outcome.kind !== 'error' || outcome.code === 'NOT_ALLOWED';
-    if (isKnown) this.#inHand.delete(task.taskId);
-  }
-
-  async #lookAfter({ taskId, status, stage, shard, epoch }: TrackedTask): Promise<CallOutcome | null> {
+  /** Operators know nothing of each other: each order that sends work back names the state that its operator saw. */
+  async #lookAfter(task: TrackedTask): Promise<CallOutcome | null> {
+    const { taskId, status, stage, shard, epoch, seq: expectedSeq } = task;
     const { random, world, namespace, knowsEffects } = this.#deps;
     if (status === 'held') {
       return this.#order(taskId, { kind: random.next() < 0.9 ? 'resume' : 'cancel' });
@@ -140,20 +128,23 @@ export class Workload {
     if (known === null) return null;
     if (status === 'deadLettered') {
       // A stage that cannot tell whether it has happened is not sent back blindly.
-      return known === 'notDone' && random.next() < 0.7 ? this.#order(taskId, { kind: 'redrive' }) : null;
+      return known === 'notDone' && random.next() < 0.7 ? this.#order(taskId, { kind: 'redrive', expectedSeq }) : null;
     }
-    if (known === 'notDone' && random.next() < 0.3) return this.#order(taskId, { kind: 'redrive' });
+    if (known === 'notDone' && random.next() < 0.3) return this.#order(taskId, { kind: 'redrive', expectedSeq });
     const output = OutsideWorld.receiptOf(key) as unknown as JsonValue;
     const resolution = known === 'done' ? ({ kind: 'completed', output } as const) : ({ kind: 'notDone' } as const);
-    return this.#order(taskId, { kind: 'resolve', resolution });
+    return this.#order(taskId, { kind: 'resolve', resolution, expectedSeq });
   }
 
-  /** An order, which is sometimes given twice: the second has no effect. */
+  /** An order, which is sometimes given twice: the second has no effect. One for a state that was seen is sometimes given anew, late. */
   async #order(taskId: string, order: TaskOrder): Promise<CallOutcome> {
     const caller = this.#client();
     const commandId = caller.random.id();
     if (this.#deps.random.next() < 0.3) {
       this.#later(this.#deps.random.next() * 500, 'order again', () => this.#client().order(taskId, order, commandId));
+    }
+    if (order.expectedSeq !== undefined) {
+      this.#maybeLater(0.2, lateOrderMs, 'late order', () => this.#client().order(taskId, order, caller.random.id()));
     }
     return caller.order(taskId, order, commandId);
   }

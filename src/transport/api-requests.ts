@@ -17,7 +17,7 @@ export const defaultResultWaitMs = 0;
 type Fields = Readonly<Record<string, unknown>>;
 
 const submitFields = new Set(['pipeline', 'version', 'input', 'taskId', 'idempotencyKey', 'by', 'reason']);
-const controlFields = new Set(['taskId', 'commandId', 'by', 'reason']);
+const controlFields = new Set(['taskId', 'commandId', 'by', 'reason', 'expectedSeq']);
 const resolveFields = new Set([...controlFields, 'resolution']);
 const listFields = new Set(['pipeline', 'status', 'includeFinished', 'limit', 'after']);
 

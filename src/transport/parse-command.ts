@@ -15,15 +15,16 @@ export const maximumWaitMs = 600_000;
 export const maximumPageSize = 1_000;
 
 const origin = ['taskId', 'commandId', 'by', 'reason'] as const;
+const control = [...origin, 'expectedSeq'] as const;
 
 /** The fields that each command may have; any other is refused. */
 export const commandFields: { readonly [Type in ShardCommand['type']]: ReadonlySet<string> } = {
   'task.submit': new Set(['type', ...origin, 'pipeline', 'version', 'input']),
-  'task.pause': new Set(['type', ...origin]),
-  'task.resume': new Set(['type', ...origin]),
-  'task.cancel': new Set(['type', ...origin]),
-  'task.redrive': new Set(['type', ...origin]),
-  'task.resolve': new Set(['type', ...origin, 'resolution']),
+  'task.pause': new Set(['type', ...control]),
+  'task.resume': new Set(['type', ...control]),
+  'task.cancel': new Set(['type', ...control]),
+  'task.redrive': new Set(['type', ...control]),
+  'task.resolve': new Set(['type', ...control, 'resolution']),
   'task.get': new Set(['type', 'taskId', 'includePayloads']),
   'task.result': new Set(['type', 'taskId', 'waitMs']),
   'task.list': new Set(['type', 'pipeline', 'status', 'includeFinished', 'limit', 'after']),
@@ -71,10 +72,10 @@ export function parseCommand(value: unknown): ShardCommand {
     case 'task.resume':
     case 'task.cancel':
     case 'task.redrive':
-      checkOrigin(fields);
+      checkControl(fields);
       break;
     case 'task.resolve':
-      checkOrigin(fields);
+      checkControl(fields);
       parseResolution(fields['resolution']);
       break;
     case 'task.get':
@@ -171,6 +172,12 @@ function checkOrigin(fields: Fields): void {
   parseCommandId(fields['commandId']);
   if (fields['by'] !== undefined) parseText(fields['by'], 'by', maximumByLength);
   if (fields['reason'] !== undefined) parseText(fields['reason'], 'reason', maximumReasonLength);
+}
+
+function checkControl(fields: Fields): void {
+  checkOrigin(fields);
+  const expectedSeq = fields['expectedSeq'];
+  if (expectedSeq !== undefined) parseWholeNumber(expectedSeq, 'expectedSeq', 1, Number.MAX_SAFE_INTEGER);
 }
 
 function checkListQuery(fields: Fields): void {

@@ -10,14 +10,16 @@ export function shellWord(text: string): string {
 interface Note {
   readonly reason?: string | undefined;
   readonly commandId?: string | undefined;
+  readonly expectedSeq?: number | undefined;
 }
 
-function line(words: readonly string[], { reason, commandId }: Note = {}): string {
+function line(words: readonly string[], { reason, commandId, expectedSeq }: Note = {}): string {
   return [
     'cabinet',
     ...words.map(shellWord),
     ...(reason === undefined || reason === '' ? [] : ['--reason', shellWord(reason)]),
     ...(commandId === undefined ? [] : ['--command-id', shellWord(commandId)]),
+    ...(expectedSeq === undefined ? [] : ['--expected-seq', String(expectedSeq)]),
   ].join(' ');
 }
 

@@ -15,15 +15,17 @@ interface Controlled {
 /** Opens the dialog of a command to one task. */
 export function askTaskCommand(request: {
   readonly command: TaskCommandName;
-  readonly task: { readonly taskId: string };
+  /** As the page shows it: a command that sends work back is taken for that state of it alone. */
+  readonly task: { readonly taskId: string; readonly seq: number };
   readonly onDone: () => void;
 }): void {
   const { command, task, onDone } = request;
   if (command === 'resolve') {
-    askResolve(task.taskId, onDone);
+    askResolve(task, onDone);
     return;
   }
   const { label, about } = commandTexts[command];
+  const expectedSeq = command === 'redrive' ? task.seq : undefined;
   ask({
     title: `${label} task`,
     verb: label,
@@ -37,10 +39,11 @@ export function askTaskCommand(request: {
         <p>{about}</p>
       </>
     ),
-    commandLine: (note) => taskCommandLine(command, task.taskId, note),
+    commandLine: (note) => taskCommandLine(command, task.taskId, { ...note, expectedSeq }),
     run: async ({ reason, commandId }) => {
       const done = await post<Controlled>(`/api/tasks/${task.taskId}/${command}`, {
         commandId,
+        ...(expectedSeq === undefined ? {} : { expectedSeq }),
         ...(reason === undefined ? {} : { reason }),
       });
       return `${label}: ${task.taskId} is in ${done.state}${done.repeated ? ', as it was before' : ''}`;
@@ -55,7 +58,8 @@ const kinds = [
   { kind: 'failed', label: 'Give it up as a dead letter' },
 ] as const;
 
-function askResolve(taskId: string, onDone: () => void): void {
+function askResolve(task: { readonly taskId: string; readonly seq: number }, onDone: () => void): void {
+  const { taskId, seq: expectedSeq } = task;
   const kind = signal<ResolutionText['kind']>('notDone');
   const output = signal('{}');
   const message = signal('');
@@ -118,7 +122,7 @@ function askResolve(taskId: string, onDone: () => void): void {
       if (kind.value === 'completed') return 'value' in parseJsonText(output.value);
       return kind.value !== 'failed' || message.value.trim() !== '';
     },
-    commandLine: (note) => resolveCommandLine(taskId, resolution(), note),
+    commandLine: (note) => resolveCommandLine(taskId, resolution(), { ...note, expectedSeq }),
     run: async ({ reason, commandId }) => {
       const parsed = parseJsonText(output.value);
       const body =
@@ -130,6 +134,7 @@ function askResolve(taskId: string, onDone: () => void): void {
       const done = await post<Controlled>(`/api/tasks/${taskId}/resolve`, {
         resolution: body,
         commandId,
+        expectedSeq,
         ...(reason === undefined ? {} : { reason }),
       });
       return `Resolved: ${taskId} is in ${done.state}`;

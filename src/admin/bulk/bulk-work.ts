@@ -72,10 +72,16 @@ async function readTasks(
 async function command(
   { client }: BulkWorkDeps,
   run: BulkRun,
-  { taskId }: SelectedTask,
+  { taskId, seq }: SelectedTask,
   isLastTry: boolean,
 ): Promise<CommandOutcome> {
-  const options = { commandId: bulkCommandId(run.id, taskId), by: run.by, reason: run.reason ?? undefined };
+  const options = {
+    commandId: bulkCommandId(run.id, taskId),
+    by: run.by,
+    reason: run.reason ?? undefined,
+    // What was selected is a dead letter that somebody has seen. The other actions are for the task, whatever it has come to.
+    expectedSeq: run.action === 'redrive' ? seq : undefined,
+  };
   try {
     await client[run.action](taskId, options);
     return { kind: 'done' };

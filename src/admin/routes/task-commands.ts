@@ -47,7 +47,8 @@ export function taskCommandRoutes(deps: RouteDeps): readonly Route[] {
       handler: async (request) => {
         const { params, body, principal, noteChange } = request;
         const commandId = commandIdOf(request, () => deps.random.id());
-        const options = { commandId, reason: body.reason, by: principal.name };
+        const { reason, expectedSeq } = body;
+        const options = { commandId, reason, expectedSeq, by: principal.name };
         const done = await client.resolve(params.taskId, body.resolution satisfies OperatorResolution, options);
         noteChange({ after: { state: done.state, repeated: done.repeated, resolution: body.resolution.kind } });
         return { ...done, commandId };
@@ -84,7 +85,8 @@ function commandRoute(
     handler: async (request) => {
       const { params, body, principal, noteChange } = request;
       const commandId = commandIdOf(request, () => deps.random.id());
-      const done = await send(params.taskId, { commandId, reason: body.reason, by: principal.name });
+      const { reason, expectedSeq } = body;
+      const done = await send(params.taskId, { commandId, reason, expectedSeq, by: principal.name });
       noteChange({ after: { state: done.state, repeated: done.repeated } });
       return { ...done, commandId };
     },

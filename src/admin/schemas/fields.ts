@@ -41,5 +41,15 @@ export const countField = integer(0, Number.MAX_SAFE_INTEGER);
 export const reasonField = text({ most: maximumReasonLength, about: 'why; kept in the journal and in the audit log' });
 export const cursorField = text({ most: 2_048, about: '`next` of the page before' });
 
+export const expectedSeqField = integer(
+  1,
+  Number.MAX_SAFE_INTEGER,
+  "the task's `seq` as the caller saw it: refused when the task has changed since",
+);
+
 /** What every command to one task may carry. */
-export const commandFields = { commandId: optional(commandIdField), reason: optional(reasonField) } as const;
+export const commandFields = {
+  commandId: optional(commandIdField),
+  reason: optional(reasonField),
+  expectedSeq: optional(expectedSeqField),
+} as const;

@@ -3,6 +3,7 @@ import { neverRetriedClasses, type DeadLetterReason, type FailureClass } from '.
 import type { TaskEvent } from '../../core/records.ts';
 import { attemptsUsed, suspicionOf, type StageControl } from '../../pipeline/control.ts';
 import type { StageSpec } from '../../pipeline/definition.ts';
+import type { CallEvent } from '../history-events.ts';
 import type { Breach, Invariant } from '../invariant.ts';
 import type { Step, Story } from '../story.ts';
 
@@ -116,6 +117,28 @@ export const retryInvariants: readonly Invariant[] = [
         const { outcome, commandId, task, kind } = call;
         if (outcome.kind !== 'done' || commandId === undefined || recorded.has(`${task} ${commandId}`)) continue;
         yield { says: `${kind} of task ${task} was answered as done and is not in the journal`, events: [call] };
+      }
+    },
+  },
+  {
+    id: 'I31',
+    title: 'a command that was given for one state of a task takes effect in that state alone',
+    needs: ['journal', 'calls'],
+    *check(story) {
+      const expected = new Map<string, CallEvent>();
+      for (const call of story.eventsOf('call')) {
+        if (call.commandId !== undefined && call.expectedSeq !== undefined)
+          expected.set(`${call.task} ${call.commandId}`, call);
+      }
+      for (const { record, sequence } of story.steps) {
+        const origin = 'origin' in record.event ? record.event.origin : undefined;
+        const call = origin === undefined ? undefined : expected.get(`${record.task} ${origin.commandId}`);
+        if (call?.expectedSeq === undefined || record.seq === call.expectedSeq + 1) continue;
+        yield {
+          says: `${call.kind} of task ${record.task} was given for record ${call.expectedSeq}, and took effect after ${record.seq - 1}`,
+          sequences: [sequence],
+          events: [call],
+        };
       }
     },
   },

@@ -1,7 +1,7 @@
-import { commandIdField, reasonField, taskIdField } from '../../admin/schemas/fields.ts';
+import { commandIdField, expectedSeqField, reasonField, taskIdField } from '../../admin/schemas/fields.ts';
 import { taskCommands } from '../../admin/schemas/tasks.ts';
-import { anyJson, flag, listOf, nullable, object, oneOf, optional, text } from '../../admin/schema.ts';
-import type { Controlled } from '../../client.ts';
+import { anyJson, flag, integer, listOf, nullable, object, oneOf, optional, text } from '../../admin/schema.ts';
+import type { Controlled, ControlOptions } from '../../client.ts';
 import { EngineError, invalidArgument } from '../../core/errors.ts';
 import { parseCommandId, type CommandId, type TaskId } from '../../core/ids.ts';
 import type { JsonValue } from '../../core/json.ts';
@@ -24,6 +24,13 @@ const answer = object({
   effect: text({ most: 400, about: 'what becomes of the task' }),
   cli: text({ most: 600, about: 'the same as a command line' }),
   legalCommands: nullable(listOf(oneOf(taskCommands), taskCommands.length, 'of a dry run: what the task takes now')),
+  seq: nullable(
+    integer(
+      0,
+      Number.MAX_SAFE_INTEGER,
+      'of a dry run: give it as `expectedSeq`, and the task must not have changed since',
+    ),
+  ),
 });
 
 /** What all commands to a task ask for. */
@@ -31,6 +38,7 @@ const sharedFields = {
   taskId: taskIdField,
   reason: reasonField,
   commandId: optional(commandIdField),
+  expectedSeq: optional(expectedSeqField),
 } as const;
 
 type Plain = Exclude<TaskCommandName, 'resolve'>;
@@ -76,8 +84,8 @@ export const taskCommandTools: readonly Tool[] = [
     answer,
     run: (args, call) => {
       const resolution = resolutionOf(args);
-      return command(call, { ...args, name: 'resolve', dryRun: args.dryRun ?? true, resolution }, (commandId) =>
-        call.engine.client.resolve(args.taskId, resolution, { ...optionsOf(call, args.reason), commandId }),
+      return command(call, { ...args, name: 'resolve', dryRun: args.dryRun ?? true, resolution }, (named) =>
+        call.engine.client.resolve(args.taskId, resolution, { ...optionsOf(call, args.reason), ...named }),
       );
     },
   }),
@@ -92,8 +100,8 @@ function commandTool(name: Plain, title: string, what: string, isDestructive: bo
     input: { ...sharedFields, dryRun: optional(flag(`only say what would be done; ${isDestructive} when left out`)) },
     answer,
     run: (args, call) =>
-      command(call, { ...args, name, dryRun: args.dryRun ?? isDestructive }, (commandId) =>
-        call.engine.client[name](args.taskId, { ...optionsOf(call, args.reason), commandId }),
+      command(call, { ...args, name, dryRun: args.dryRun ?? isDestructive }, (named) =>
+        call.engine.client[name](args.taskId, { ...optionsOf(call, args.reason), ...named }),
       ),
   });
 }
@@ -104,10 +112,13 @@ interface Commanded {
   readonly reason: string;
   readonly dryRun: boolean;
   readonly commandId?: CommandId | undefined;
+  readonly expectedSeq?: number | undefined;
   readonly resolution?: OperatorResolution;
 }
 
-async function command(call: ToolCall, asked: Commanded, send: (commandId: CommandId) => Promise<Controlled>) {
+type Named = Required<Pick<ControlOptions, 'commandId' | 'expectedSeq'>>;
+
+async function command(call: ToolCall, asked: Commanded, send: (named: Named) => Promise<Controlled>) {
   const { name, taskId, dryRun } = asked;
   const commandId = asked.commandId ?? parseCommandId(call.random.id());
   const move = chosenMove(asked);
@@ -116,20 +127,22 @@ async function command(call: ToolCall, asked: Commanded, send: (commandId: Comma
     command: name,
     commandId,
     effect: move.effect,
-    cli: `${move.cli} --command-id ${commandId}`,
+    cli: `${move.cli} --command-id ${commandId}${asked.expectedSeq === undefined ? '' : ` --expected-seq ${asked.expectedSeq}`}`,
   };
   if (dryRun) {
     const task = await readTask(call, taskId);
     if (!task.legalCommands.includes(name)) throw illegal(task, name);
-    return { dryRun, ...shared, state: task.state, repeated: false, legalCommands: task.legalCommands };
+    const { state, legalCommands, seq } = task;
+    if (asked.expectedSeq !== undefined && asked.expectedSeq !== seq) throw changed(task, asked.expectedSeq);
+    return { dryRun, ...shared, state, repeated: false, legalCommands, seq };
   }
   try {
     const { state, repeated } = await call.audit.record(
       { action: `task.${name}`, target: taskId, by: call.by, reason: asked.reason, commandId },
-      () => send(commandId),
+      async () => send({ commandId, expectedSeq: asked.expectedSeq ?? (await seenSeq(call, asked)) }),
       (done) => ({ state: done.state, repeated: done.repeated }),
     );
-    return { dryRun, ...shared, state, repeated, legalCommands: null };
+    return { dryRun, ...shared, state, repeated, legalCommands: null, seq: null };
   } catch (error) {
     // Asked afterwards: a repeat of what has taken effect is no longer legal, and is answered all the same.
     if (!(error instanceof EngineError) || error.code !== 'NOT_ALLOWED') throw error;
@@ -139,6 +152,15 @@ async function command(call: ToolCall, asked: Commanded, send: (commandId: Comma
 
 function readTask({ engine, deadlineMs, signal }: ToolCall, taskId: TaskId): Promise<TaskView> {
   return engine.client.get(taskId, { deadlineMs, signal });
+}
+
+/** What the task is at now, for a command that sends work back: one that comes late must not meet a later failure. */
+async function seenSeq(call: ToolCall, { name, taskId }: Commanded): Promise<number | undefined> {
+  return name === 'redrive' || name === 'resolve' ? (await readTask(call, taskId)).seq : undefined;
+}
+
+function changed({ taskId, seq, legalCommands }: TaskView, expectedSeq: number): IllegalCommand {
+  return new IllegalCommand(`task ${taskId} has ${seq} records, and the command expects ${expectedSeq}`, legalCommands);
 }
 
 function illegal(
