@@ -250,6 +250,47 @@ describe('a command', () => {
     expect(task.ask(a.pause('c-pause-1'), window)).toMatchObject({ repeated: false });
   });
 
+  it('NOT_ALLOWED: that was given for an earlier state names both counts of records, and changes nothing', () => {
+    const task = aTask().deadLettered('announce');
+    const { seq } = task.known;
+    expect(task.ask({ ...a.redrive('c-late'), expectedSeq: seq - 1 })).toEqual({
+      kind: 'error',
+      error: {
+        code: 'NOT_ALLOWED',
+        message: `task t-1 has ${seq} records, and the command expects ${seq - 1}`,
+        field: 'expectedSeq',
+        limit: String(seq),
+        got: String(seq - 1),
+        hint: 'the task has changed since you looked: it is deadLettered.announce now',
+        retryable: false,
+      },
+    });
+    expect(task.send({ ...a.redrive('c-right'), expectedSeq: seq }).reply).toMatchObject({ kind: 'done' });
+  });
+
+  it('R-IDEM-2: that took effect is answered as it was, though the task has moved on from what it expected', () => {
+    const task = aTask().deadLettered('announce');
+    const redrive = { ...a.redrive('c-1'), expectedSeq: task.known.seq };
+    expect(task.send(redrive).reply).toMatchObject({ kind: 'done', repeated: false });
+    expect(task.ask(redrive)).toMatchObject({ kind: 'done', repeated: true });
+  });
+
+  it.each([
+    ['pause', 'queued', a.pause('c-1')],
+    ['resume', 'held', a.resume('c-1')],
+    ['cancel', 'running', a.cancel('c-1')],
+    ['redrive', 'unknown', a.redrive('c-1')],
+    ['resolve', 'unknown', a.resolve({ kind: 'notDone' }, 'c-1')],
+  ])('NOT_ALLOWED: a %s takes the state that it expects and no other', (_name, place, message) => {
+    const task = places[place]?.() ?? aTask();
+    const { seq } = task.known;
+    for (const expectedSeq of [seq - 1, seq + 1]) {
+      const asked = { ...message, expectedSeq } as ActorMessage;
+      expect(task.ask(asked)).toMatchObject({ error: { code: 'NOT_ALLOWED', field: 'expectedSeq' } });
+    }
+    expect(task.ask({ ...message, expectedSeq: seq } as ActorMessage)).toMatchObject({ kind: 'done' });
+  });
+
   it.each([
     ['queued', a.resume(), 'task t-1 is announce.queued: the task is not paused', 'it accepts pause, cancel'],
     ['pausing', a.pause(), 'task t-1 is announce.running: a pause was asked already', 'it accepts resume, cancel'],

@@ -123,7 +123,12 @@ describe('a bulk action', () => {
     expect(new Set(world.engine.effects).size).toBe(120);
     expect(world.engine.client.named('redrive')[0]?.args).toEqual([
       't-00000',
-      { commandId: bulkCommandId('b-1', parseTaskId('t-00000')), expectedSeq: 7, by: 'anna', reason: 'the printer is mended' },
+      {
+        commandId: bulkCommandId('b-1', parseTaskId('t-00000')),
+        expectedSeq: 7,
+        by: 'anna',
+        reason: 'the printer is mended',
+      },
     ]);
     await world.runner.close();
   });

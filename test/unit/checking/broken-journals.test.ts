@@ -352,6 +352,12 @@ const cases: readonly {
     ),
   },
   {
+    id: 'I31',
+    what: 'a command that takes effect in another state than it was given for',
+    good: written(twicePaused(), ['calls'], callsOfTwicePaused(3)),
+    broken: written(twicePaused(), ['calls'], callsOfTwicePaused(1)),
+  },
+  {
     id: 'I32',
     what: 'a stage that goes on after too many losses of its owner',
     good: interruptedTwice(2),
@@ -415,6 +421,24 @@ function twicePaused(): TaskInTest {
   task.send(a.resume('c-between'), { mayStart: () => false });
   task.send(a.pause('c-second'));
   return task;
+}
+
+/** Every call that {@link twicePaused} is of; its second pause is given for the state after so many records. */
+function callsOfTwicePaused(expectedSeq: number): readonly HistoryEvent[] {
+  const call = {
+    type: 'call',
+    client: 'c',
+    task: 't-1',
+    invokedAt: 0,
+    answeredAt: null,
+    outcome: { kind: 'none' },
+  } as const;
+  return [
+    { ...call, call: 'c 1', kind: 'submit', commandId: 'c-submit' },
+    { ...call, call: 'c 2', kind: 'pause', commandId: 'c-first', expectedSeq: 1 },
+    { ...call, call: 'c 3', kind: 'resume', commandId: 'c-between' },
+    { ...call, call: 'c 4', kind: 'pause', commandId: 'c-second', expectedSeq },
+  ];
 }
 
 function interruptedTwice(maxInterruptions: number): History {

@@ -86,6 +86,35 @@ describe('a command to a task', () => {
     expect(data).toMatchObject({ repeated: true, state: 'canceled', commandId: 'c-1' });
   });
 
+  it.each(['redrive_task', 'resolve_task'])(
+    '%s is for the state that was looked at, and for no later one',
+    async (name) => {
+      const world = new McpWorld();
+      const command = name.replace('_task', '');
+      const args = { ...cancel, ...(command === 'resolve' ? { outcome: 'notDone' } : {}) };
+      const legalCommands = ['redrive', 'resolve'] as const;
+      world.client.answers['get'] = () => aTaskView('t-1', { seq: 9, legalCommands });
+      const dry = await world.call(name, args);
+      expect(dry.data).toMatchObject({ dryRun: true, seq: 9 });
+      await world.call(name, { ...args, expectedSeq: 9, dryRun: false });
+      // Without one it looks itself: what is delayed on its way must not meet a later failure.
+      await world.call(name, { ...args, dryRun: false });
+      const options = world.client.named(command).map((call) => call.args.at(-1));
+      expect(options).toMatchObject([{ expectedSeq: 9 }, { expectedSeq: 9 }]);
+      expect((await world.call(name, { ...args, expectedSeq: 8 })).error).toMatchObject({
+        code: 'NOT_ALLOWED',
+        message: 'task t-1 has 9 records, and the command expects 8',
+      });
+    },
+  );
+
+  it('names the state that it is for in its command line', async () => {
+    const world = new McpWorld();
+    const { data } = await world.call('cancel_task', { ...cancel, expectedSeq: aTaskView('t-1').seq });
+    expect(data['cli']).toMatch(/^cabinet task cancel t-1 --command-id \S+ --expected-seq \d+$/);
+    expect(data['seq']).toBe(aTaskView('t-1').seq);
+  });
+
   it('INVALID_ARGUMENT: without a reason is refused', async () => {
     const world = new McpWorld();
     expect((await world.call('pause_task', { taskId: 't-1' })).error).toMatchObject({

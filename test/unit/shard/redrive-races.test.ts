@@ -14,6 +14,9 @@ class RedriveWorld {
   /** Replies to these clients are lost until it is 0. */
   repliesToLose = 0;
   isBroken = true;
+  /** Redrives are sent when it resolves. */
+  redrivesWaitFor: Promise<void> | null = null;
+  waitingRedrives = 0;
   readonly pipeline = aPipeline({ stages: ['parse'], maxAttempts: 1, run: (ctx) => this.#drive(ctx) });
 
   private constructor(config: Partial<EngineConfig>) {
@@ -39,6 +42,10 @@ class RedriveWorld {
   client(): Client {
     const { bus, clock, random, config, journal, blobs } = this.test;
     const request = async (...args: Parameters<typeof bus.request>): Promise<RequestOutcome> => {
+      if (this.redrivesWaitFor !== null && Buffer.from(args[1]).includes('task.redrive')) {
+        this.waitingRedrives += 1;
+        await this.redrivesWaitFor;
+      }
       const outcome = await bus.request(...args);
       if (outcome.kind !== 'reply' || this.repliesToLose === 0) return outcome;
       this.repliesToLose -= 1;
@@ -131,6 +138,58 @@ describe('a redrive', () => {
     expect(await world.test.run(world.client().redrive('a', { commandId: 'r-1' }))).toMatchObject({ repeated: true });
     expect(world.runs).toEqual(['a']);
     expect(await world.redrivesOf('a')).toBe(1);
+  });
+
+  it('NOT_ALLOWED I31: that comes after the task has failed anew does not send back what its sender has not seen', async () => {
+    const world = await RedriveWorld.withDeadLetters(['a']);
+    const seen = await world.test.run(world.client().get('a'));
+    world.isBroken = true;
+    const first = { commandId: 'r-1', expectedSeq: seen.seq };
+    await world.test.run(world.client().redrive('a', first));
+    await expect(world.test.result(world.pipeline, 'a' as never)).rejects.toMatchObject({ code: 'TASK_FAILED' });
+    // The second operator saw the first dead letter too; the command took its time.
+    const late = world.test.run(world.client().redrive('a', { commandId: 'r-2', expectedSeq: seen.seq }));
+    await expect(late).rejects.toMatchObject({ code: 'NOT_ALLOWED', field: 'expectedSeq', got: String(seen.seq) });
+    expect(await world.redrivesOf('a')).toBe(1);
+    // A repeat of what took effect is answered as it was.
+    expect(await world.test.run(world.client().redrive('a', first))).toMatchObject({ repeated: true });
+    const now = await world.test.run(world.client().get('a'));
+    await world.test.run(world.client().redrive('a', { commandId: 'r-3', expectedSeq: now.seq }));
+    expect(await world.redrivesOf('a')).toBe(2);
+  });
+
+  it('NOT_ALLOWED I31: that comes late is refused by the next owner, who has read the task anew', async () => {
+    const world = await RedriveWorld.withDeadLetters(['a']);
+    const { seq: expectedSeq } = await world.test.run(world.client().get('a'));
+    world.isBroken = true;
+    await world.test.run(world.client().redrive('a', { commandId: 'r-1', expectedSeq }));
+    await expect(world.test.result(world.pipeline, 'a' as never)).rejects.toMatchObject({ code: 'TASK_FAILED' });
+    await world.test.kill();
+    // Sent while nobody serves the shard: it waits for the next owner.
+    const late = world.client().redrive('a', { commandId: 'r-2', expectedSeq });
+    const outcome = expect(late).rejects.toMatchObject({ code: 'NOT_ALLOWED', field: 'expectedSeq' });
+    await world.test.restart();
+    await world.test.run(outcome);
+    expect(await world.redrivesOf('a')).toBe(1);
+  });
+
+  it('I31: of all dead letters whose command is held up sends none back that has failed anew', async () => {
+    const world = await RedriveWorld.withDeadLetters(['a', 'b']);
+    let letGo = (): void => {};
+    world.redrivesWaitFor = new Promise((resolve) => (letGo = resolve));
+    const held = world.client().deadLetters.redrive({ all: true }, { deadlineMs: 300_000 });
+    await world.test.clock.runUntil(() => world.waitingRedrives === 2);
+    world.redrivesWaitFor = null;
+    world.isBroken = true;
+    await world.test.run(world.client().redrive('a', { commandId: 'r-1' }));
+    await expect(world.test.result(world.pipeline, 'a' as never)).rejects.toMatchObject({ code: 'TASK_FAILED' });
+    letGo();
+    expect(await world.test.run(held)).toMatchObject([
+      { kind: 'error', taskId: 'a', error: { code: 'NOT_ALLOWED', field: 'expectedSeq' } },
+      { kind: 'done', taskId: 'b' },
+    ]);
+    expect(await world.redrivesOf('a')).toBe(1);
+    expect(await world.redrivesOf('b')).toBe(1);
   });
 
   it('R-IDEM-1 I31: of all dead letters by two clients at once, over an end of the owner in the middle, sends each back once', async () => {

@@ -68,6 +68,24 @@ const completed = { kind: 'completed', output: 'p-1' } as const;
 const recorded = { kind: 'done', taskId: 'a', state: 'export.running', repeated: true };
 
 describe('a resolve with an output', () => {
+  it('NOT_ALLOWED: that was given for an earlier state is refused before its output is looked at', async () => {
+    const { world, checked, resolutions } = await parked();
+    const resolve = (expectedSeq: number, output: unknown): Sent =>
+      world.send({
+        type: 'task.resolve',
+        taskId: taskOf('a'),
+        commandId: 'c-resolve' as never,
+        expectedSeq,
+        resolution: { kind: 'completed', output: output as never },
+      });
+    expect(await world.answer(resolve(1, 7))).toMatchObject({ error: { code: 'NOT_ALLOWED', field: 'expectedSeq' } });
+    expect(checked).toEqual([]);
+    expect(await resolutions()).toBe(0);
+    const view = await world.answer(world.send({ type: 'task.get', taskId: taskOf('a') }));
+    if (view.kind !== 'task') throw new Error(`no view, but ${view.kind}`);
+    expect(await world.answer(resolve(view.task.seq, 'p-1'))).toMatchObject({ kind: 'done', repeated: false });
+  });
+
   it('R-IDEM-2: repeated with its id after the task went on gets the recorded answer, and its output is not looked at', async () => {
     const { world, checked, resolve, resolutions } = await parked();
     expect(await world.answer(resolve(completed))).toMatchObject({ ...recorded, repeated: false });
