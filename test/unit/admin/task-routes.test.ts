@@ -153,6 +153,22 @@ describe('a command to a task', () => {
     },
   );
 
+  it('may name the state that it is for, as a count of records: INVALID_ARGUMENT for anything else', async () => {
+    const post = { method: 'POST', token: world.tokens.operator } as const;
+    await world.ask('/api/dead-letters/t-1/redrive', { ...post, body: { commandId: 'c-1', expectedSeq: 9 } });
+    expect(world.client.calls).toEqual([
+      { name: 'redrive', args: ['t-1', { commandId: 'c-1', expectedSeq: 9, by: 'a-operator' }] },
+    ]);
+    for (const expectedSeq of [0, -1, 1.5, '9', null, 2 ** 53]) {
+      const answer = await world.ask('/api/tasks/t-1/redrive', { ...post, body: { expectedSeq } });
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { error: { code: 'INVALID_ARGUMENT', field: 'expectedSeq' } },
+      });
+    }
+    expect(world.client.calls).toHaveLength(1);
+  });
+
   it('takes its id from Idempotency-Key, makes one when there is none, and refuses two that differ: INVALID_ARGUMENT', async () => {
     const post = { method: 'POST', body: {} } as const;
     const keyed = await world.ask('/api/tasks/t-1/cancel', { ...post, headers: { 'idempotency-key': 'k-1' } });

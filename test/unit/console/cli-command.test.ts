@@ -52,6 +52,12 @@ describe('the command line beside an action', () => {
       `cabinet task cancel t-1 --reason 'asked by "support"' --command-id c-1`,
     ],
     ['pause', taskCommandLine('pause', 't-1', {}), 'cabinet task pause t-1'],
+    ['redrive', taskCommandLine('redrive', 't-1', { expectedSeq: 9 }), 'cabinet task redrive t-1 --expected-seq 9'],
+    [
+      'resolve',
+      resolveCommandLine('t-1', { kind: 'notDone' }, { expectedSeq: 9 }),
+      'cabinet task resolve t-1 --not-done --expected-seq 9',
+    ],
     ['resolve', resolveCommandLine('t-1', { kind: 'notDone' }, {}), 'cabinet task resolve t-1 --not-done'],
     [
       'resolve',
