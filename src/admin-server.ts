@@ -7,6 +7,7 @@ import { openAdmin, type OpenAdminOptions } from './admin.ts';
 import { connectConsole } from './client.ts';
 import type { EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
+import { recordConsole } from './platform/console-place.ts';
 import { writeExposition } from './platform/exposition.ts';
 import { takeFolderLock } from './platform/folder-lock.ts';
 import { LatencyWindow } from './platform/latency-window.ts';
@@ -114,6 +115,7 @@ export async function startAdminServer(options: AdminServerOptions): Promise<Run
     });
     undo.push('admin API', (graceMs) => admin.stop({ graceMs }));
     const { url, firstToken } = admin;
+    undo.push('record of the address', await record(folder, url, logger));
     return { url, firstToken, stop: (graceMs = stopGraceMs) => undo.run(graceMs) };
   } catch (error) {
     await undo.run();
@@ -135,6 +137,19 @@ async function takeFolder(folder: string, undo: UndoStack): Promise<void> {
     });
   }
   undo.push('admin folder', lock.release);
+}
+
+/** A console that commands do not find by its folder serves all the same, and its first token is to be shown. */
+async function record(folder: string, url: string, logger: Logger): Promise<() => Promise<void>> {
+  try {
+    return await recordConsole(folder, url);
+  } catch (error) {
+    logger.warn(
+      { err: error, folder },
+      'the address of the console could not be written down: commands need --admin-url',
+    );
+    return async () => undefined;
+  }
 }
 
 async function openStreams(deps: {

@@ -52,6 +52,12 @@ export interface ConfigFileAdmin {
   readonly nkeyFile?: string | undefined;
   /** Where replies to the console may arrive. */
   readonly inboxPrefix?: string | undefined;
+  /** The admin API that `cabinet token` and `cabinet bulk` ask; that on the data folder when left out. */
+  readonly url?: string | undefined;
+  /** A file with the token that they show it. */
+  readonly tokenFile?: string | undefined;
+  /** The authority that its certificate is from, as PEM; those that Node knows when left out. */
+  readonly caFile?: string | undefined;
 }
 
 /** Where `cabinet start` tells its health. Files are relative to the configuration file. */
@@ -124,7 +130,16 @@ const supervisorRanges: Readonly<Record<keyof ConfigFileSupervisor, readonly [le
   crashIntensity: [0, 100_000],
   crashPeriodMs: [1_000, 86_400_000],
 };
-const adminTextKeys = ['host', 'tlsKeyFile', 'tlsCertFile', 'nkeyFile', 'inboxPrefix'] as const;
+const adminTextKeys = [
+  'host',
+  'tlsKeyFile',
+  'tlsCertFile',
+  'nkeyFile',
+  'inboxPrefix',
+  'url',
+  'tokenFile',
+  'caFile',
+] as const;
 const adminKeys: ReadonlySet<string> = new Set<keyof ConfigFileAdmin>([
   'enabled',
   'port',

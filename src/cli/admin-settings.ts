@@ -11,6 +11,15 @@ export interface AdminFlags {
   readonly adminAllowedHost?: readonly string[] | undefined;
   readonly adminTlsKey?: string | undefined;
   readonly adminTlsCert?: string | undefined;
+  readonly adminUrl?: string | undefined;
+  readonly adminTokenFile?: string | undefined;
+  readonly adminCa?: string | undefined;
+}
+
+/** The settings of the admin server, and of who asks it. */
+export interface AdminSettings extends ConfigFileAdmin {
+  /** Of the environment alone: a secret stands in no file of settings, and in no command line. */
+  readonly token?: string | undefined;
 }
 
 /** The settings of the admin server, each from the source that has the last word. */
@@ -61,6 +70,25 @@ export function pickAdmin(
     pick('admin.inboxPrefix', {
       env: ['CABINET_ADMIN_INBOX_PREFIX', environment.adminInboxPrefix],
       file: file.inboxPrefix,
+    }),
+    pick('admin.url', {
+      flag: ['--admin-url', flags.adminUrl],
+      env: ['CABINET_ADMIN_URL', environment.adminUrl],
+      file: file.url,
+    }),
+    // A file that the command line names goes before a token that the environment happens to hold.
+    pick('admin.token', {
+      env: ['CABINET_ADMIN_TOKEN', flags.adminTokenFile === undefined ? environment.adminToken : undefined],
+    }),
+    pick('admin.tokenFile', {
+      flag: ['--admin-token-file', inWorkingFolder(flags.adminTokenFile)],
+      env: ['CABINET_ADMIN_TOKEN_FILE', inWorkingFolder(environment.adminTokenFile)],
+      file: inFileFolder(file.tokenFile),
+    }),
+    pick('admin.caFile', {
+      flag: ['--admin-ca', inWorkingFolder(flags.adminCa)],
+      env: ['CABINET_ADMIN_CA', inWorkingFolder(environment.adminCaFile)],
+      file: inFileFolder(file.caFile),
     }),
   ];
 }

@@ -41,17 +41,20 @@ export async function readLink(
   const { credentialsFile, nkeyFile, ...link } = nats;
   return {
     ...link,
-    ...(credentialsFile === undefined ? {} : { credentials: await readSecret('credentialsFile', credentialsFile) }),
-    ...(nkeyFile === undefined ? {} : { nkeySeed: (await readSecret('nkeyFile', nkeyFile)).trim() }),
+    ...(credentialsFile === undefined
+      ? {}
+      : { credentials: await readSettingFile('nats.credentialsFile', credentialsFile) }),
+    ...(nkeyFile === undefined ? {} : { nkeySeed: (await readSettingFile('nats.nkeyFile', nkeyFile)).trim() }),
   };
 }
 
-async function readSecret(field: 'credentialsFile' | 'nkeyFile', file: string): Promise<string> {
+/** The text of a file that a setting names. @throws EngineError `CONFIG_INVALID` */
+export async function readSettingFile(setting: string, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new EngineError('CONFIG_INVALID', `the file of nats.${field} cannot be read: ${asError(error).message}`, {
-      field,
+    throw new EngineError('CONFIG_INVALID', `the file of ${setting} cannot be read: ${asError(error).message}`, {
+      field: setting.slice(setting.indexOf('.') + 1),
       got: file,
     });
   }

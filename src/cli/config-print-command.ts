@@ -46,8 +46,14 @@ export function addConfigPrint(parent: Command, context: CliContext): void {
   addExamples(command, 'cabinet config print --sources', 'cabinet config print --json');
 }
 
-const secretSettings: ReadonlySet<string> = new Set(['nats.token', 'nats.pass', 'nats.credentials', 'nats.nkeySeed']);
-const urlSettings: ReadonlySet<string> = new Set(['nats.servers', 'nats.monitorUrls']);
+const secretSettings: ReadonlySet<string> = new Set([
+  'nats.token',
+  'nats.pass',
+  'nats.credentials',
+  'nats.nkeySeed',
+  'admin.token',
+]);
+const urlSettings: ReadonlySet<string> = new Set(['nats.servers', 'nats.monitorUrls', 'admin.url']);
 
 /** The setting without a secret in it: no password, token or key, also not one within a URL. */
 export function redactSetting(setting: Setting): Setting {

@@ -11,6 +11,19 @@ export function parseDurationMs(text: string): number | undefined {
   return Math.round(Number(match[1]) * unitsMs[unit]);
 }
 
+/** RFC 3339 with its zone: a text without one means another moment on every machine. */
+const instantPattern = /^(\d{4})-(\d{2})-(\d{2})T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/i;
+
+/** The milliseconds since 1970 that an instant such as `2026-11-24T08:00:00Z` says; undefined when it is none, or earlier. */
+export function parseInstant(text: string): number | undefined {
+  const [, year, month, day] = (instantPattern.exec(text) ?? []).map(Number);
+  if (year === undefined || month === undefined || day === undefined) return undefined;
+  // `Date` itself takes the 30th of February for the 2nd of March.
+  if (new Date(Date.UTC(year, month - 1, day)).getUTCDate() !== day) return undefined;
+  const at = Date.parse(text);
+  return at >= 0 ? at : undefined;
+}
+
 /** A span for people, in its two largest units: `1.2s`, `3m 5s`, `2h 10m`, `4d 1h`. */
 export function formatSpan(spanMs: number): string {
   const ms = Math.max(0, Math.round(spanMs));

@@ -11,7 +11,7 @@ export const exitCodes = {
   /** The awaited task was dead-lettered or canceled. */
   taskFailed: 4,
   timedOut: 5,
-  /** No NATS server, or no engine behind it, could be reached. */
+  /** No NATS server, no engine behind it or no admin API could be reached, or it refused who asks. */
   cannotConnect: 6,
   /** The state of the task, of the data folder or of the server does not allow it. */
   conflict: 7,
@@ -30,14 +30,21 @@ const exitCodeByError: Partial<Record<ErrorCode, ExitCode>> = {
   PIPELINE_INVALID: exitCodes.usage,
   RETRY_POLICY_INVALID: exitCodes.usage,
   CONFIG_INVALID: exitCodes.usage,
+  CONFIRMATION_REQUIRED: exitCodes.usage,
   TASK_NOT_FOUND: exitCodes.notFound,
   NODE_NOT_FOUND: exitCodes.notFound,
+  NOT_FOUND: exitCodes.notFound,
   PIPELINE_UNKNOWN: exitCodes.notFound,
   PIPELINE_VERSION_UNKNOWN: exitCodes.notFound,
   TASK_FAILED: exitCodes.taskFailed,
   DEADLINE_EXCEEDED: exitCodes.timedOut,
   NATS_UNREACHABLE: exitCodes.cannotConnect,
+  ADMIN_UNREACHABLE: exitCodes.cannotConnect,
+  TLS_ERROR: exitCodes.cannotConnect,
   BUS_FORBIDDEN: exitCodes.cannotConnect,
+  UNAUTHENTICATED: exitCodes.cannotConnect,
+  FORBIDDEN: exitCodes.cannotConnect,
+  HOST_REFUSED: exitCodes.cannotConnect,
   NO_OWNER: exitCodes.cannotConnect,
   TASK_CONFLICT: exitCodes.conflict,
   NOT_ALLOWED: exitCodes.conflict,

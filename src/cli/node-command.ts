@@ -6,7 +6,10 @@ import { formatFields } from './table.ts';
 import { showView } from './view.ts';
 
 /** Options of an order for a node. */
-export interface NodeCommandOptions extends ClusterOptions, OutputOptions {}
+export interface NodeCommandOptions extends ClusterOptions, OutputOptions {
+  readonly by?: string;
+  readonly reason?: string;
+}
 
 /** Gives an order for a node, and shows what the node says of itself when it has followed. */
 export async function orderNode(
@@ -16,7 +19,8 @@ export async function orderNode(
   give: (access: ClusterAccess) => Promise<NodeOrdered>,
 ): Promise<void> {
   await withCluster(context, options, async (access) => {
-    const action = { action: `node.${asked.name}`, target: asked.nodeId };
+    const { by, reason } = options;
+    const action = { action: `node.${asked.name}`, target: asked.nodeId, by, reason };
     const ordered = await access.audit.record(
       action,
       () => give(access),

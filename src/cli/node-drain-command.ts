@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { CliContext } from './context.ts';
 import { orderNode, type NodeCommandOptions } from './node-command.ts';
-import { addClusterOptions, addExamples, addOutputOptions } from './options.ts';
+import { addAuditOptions, addClusterOptions, addExamples, addOutputOptions } from './options.ts';
 
 /** `cabinet node drain`. */
 export function addNodeDrain(parent: Command, context: CliContext): void {
@@ -13,6 +13,6 @@ export function addNodeDrain(parent: Command, context: CliContext): void {
         client.cluster.drain(nodeId, { deadlineMs }),
       ),
     );
-  addOutputOptions(addClusterOptions(command));
-  addExamples(command, 'cabinet node drain n-2');
+  addOutputOptions(addClusterOptions(addAuditOptions(command)));
+  addExamples(command, 'cabinet node drain n-2 --reason "kernel upgrade"');
 }

@@ -65,8 +65,25 @@ export function integerParser({ least, most }: Range): (text: string) => number 
   };
 }
 
+/** A parser of a share of a hundred. */
+export function percentParser(text: string): number {
+  const value = /^\d{1,3}(?:\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (value <= 100) return value;
+  throw new InvalidArgumentError('It must be a number from 0 to 100.');
+}
+
 /** A parser of a shard's number for an argument. Whether the cluster has that shard is the client's to say. */
 export const shardParser = integerParser({ least: 0, most: configRanges.shardCount.most - 1 });
+
+/** Longest reason that the audit log takes; the engine takes no longer one either. */
+const maximumReasonLength = 2_000;
+
+/** A parser of why something is asked. */
+export function parseReason(text: string): string {
+  const trimmed = text.trim();
+  if (trimmed !== '' && trimmed.length <= maximumReasonLength && trimmed.isWellFormed()) return trimmed;
+  throw new InvalidArgumentError(`It must be well-formed text of 1 to ${maximumReasonLength} characters.`);
+}
 
 /** Adds the options by which a command finds its settings. */
 export function addSettingOptions(command: Command): Command {
@@ -100,7 +117,12 @@ export function addOutputOptions(command: Command): Command {
 
 /** Adds what every command has that shows something of a running engine. */
 export function addReadOptions(command: Command): Command {
-  return addOutputOptions(addClusterOptions(command)).option(
+  return addWatchOption(addOutputOptions(addClusterOptions(command)));
+}
+
+/** Adds `--watch`. */
+export function addWatchOption(command: Command): Command {
+  return command.option(
     '--watch [=interval]',
     `look again every 2s, or --watch=<interval>; where no person looks, each change as a line of JSON`,
     durationParser(watchRange),
@@ -112,6 +134,13 @@ export function addNoteOptions(command: Command): Command {
   return command
     .option('--by <name>', 'who asks; kept in the journal')
     .option('--reason <text>', 'why; kept in the journal');
+}
+
+/** Adds who asks and why, for the audit log. */
+export function addAuditOptions(command: Command): Command {
+  return command
+    .option('--by <name>', "who asks, for the audit log; this machine's user when left out")
+    .option('--reason <text>', 'why; kept in the audit log', parseReason);
 }
 
 /** Adds examples under a command's help. */

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { engineVersion } from '../platform/package-version.ts';
 import { addAdmin } from './admin-command.ts';
+import { addBulkRuns } from './bulk-run-commands.ts';
+import { addBulkStart } from './bulk-start-command.ts';
 import { errorLine, toCliError } from './cli-error.ts';
 import { addClusterStatus } from './cluster-status-command.ts';
 import { addConfigPrint } from './config-print-command.ts';
@@ -37,6 +39,9 @@ import { addTaskSubmit } from './task-submit-command.ts';
 import { addTaskWait } from './task-wait-command.ts';
 import { addTaskWatch } from './task-watch-command.ts';
 import { addTaskWhy } from './task-why-command.ts';
+import { addTokenCreate } from './token-create-command.ts';
+import { addTokenList } from './token-list-command.ts';
+import { addTokenRevoke } from './token-revoke-command.ts';
 
 /**
  * Runs one command and gives the exit code. What goes wrong is shown in one line on stderr, and with JSON output as
@@ -121,6 +126,10 @@ export function buildProgram(context: CliContext): Command {
   addDlqGroups(dlq, context);
   addDlqRedrive(dlq, context);
 
+  const bulk = addGroup(program, 'bulk', 'command many tasks by a filter, through the console', 'cabinet bulk list');
+  addBulkStart(bulk, context);
+  addBulkRuns(bulk, context);
+
   const cluster = addGroup(program, 'cluster', 'see the cluster as a whole', 'cabinet cluster status');
   addClusterStatus(cluster, context);
   const node = addGroup(program, 'node', 'see and command the nodes', 'cabinet node list');
@@ -133,6 +142,15 @@ export function buildProgram(context: CliContext): Command {
   addShardMove(shard, context);
   addShardUnpin(shard, context);
   addRebalance(program, context);
+  const token = addGroup(
+    program,
+    'token',
+    'make and revoke the tokens of the console and its API',
+    'cabinet token list',
+  );
+  addTokenCreate(token, context);
+  addTokenList(token, context);
+  addTokenRevoke(token, context);
   addInspect(program, context);
   addMcp(program, context);
 

@@ -1,15 +1,9 @@
 import { resolve } from 'node:path';
-import type {
-  ConfigFileAdmin,
-  ConfigFileHealth,
-  ConfigFileInspector,
-  ConfigFileNats,
-  ConfigFileSupervisor,
-} from '../config-file.ts';
+import type { ConfigFileHealth, ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
-import { pickAdmin, type AdminFlags } from './admin-settings.ts';
+import { pickAdmin, type AdminFlags, type AdminSettings } from './admin-settings.ts';
 import type { LoadedConfig } from './config-loader.ts';
 import { pickHealth, type HealthFlags } from './health-settings.ts';
 import type { Candidates, Setting, SettingSource } from './setting.ts';
@@ -52,7 +46,7 @@ export interface Settings {
   /** `hostedViewerUrl` undefined: the bridge to a hosted viewer is off. */
   readonly inspector: ConfigFileInspector;
   /** `enabled` undefined: as the command does by itself. Files are absolute. */
-  readonly admin: ConfigFileAdmin;
+  readonly admin: AdminSettings;
   /** `port` undefined: no health is told. Files are absolute. */
   readonly health: ConfigFileHealth;
   /** The file that was read, or null. */

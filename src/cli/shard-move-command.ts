@@ -3,6 +3,7 @@ import { withCluster } from './cluster.ts';
 import { shardTable } from './cluster-text.ts';
 import type { CliContext } from './context.ts';
 import {
+  addAuditOptions,
   addClusterOptions,
   addExamples,
   addOutputOptions,
@@ -14,6 +15,8 @@ import { showPin } from './shard-pin-view.ts';
 import { showView } from './view.ts';
 
 interface ShardMoveOptions extends ClusterOptions, OutputOptions {
+  readonly by?: string;
+  readonly reason?: string;
   readonly dryRun?: boolean;
   /** False for `--no-wait`. */
   readonly wait: boolean;
@@ -39,13 +42,18 @@ export function addShardMove(parent: Command, context: CliContext): void {
           });
           return;
         }
-        const action = { action: 'shard.move', target: String(shard), parameters: { nodeId } };
+        const { by, reason } = options;
+        const action = { action: 'shard.move', target: String(shard), by, reason, parameters: { nodeId } };
         const pinned = await audit.record(action, () =>
           client.cluster.moveShard(shard, nodeId, { deadlineMs, wait: options.wait }),
         );
         showPin(context, options.output, pinned);
       }),
     );
-  addOutputOptions(addClusterOptions(command));
-  addExamples(command, 'cabinet shard move 3 n-2 --dry-run', 'cabinet shard move 3 n-2 --timeout 1m');
+  addOutputOptions(addClusterOptions(addAuditOptions(command)));
+  addExamples(
+    command,
+    'cabinet shard move 3 n-2 --dry-run',
+    'cabinet shard move 3 n-2 --timeout 1m --reason "n-1 is hot"',
+  );
 }

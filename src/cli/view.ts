@@ -1,6 +1,6 @@
 import { withCluster, withDeadline, type ClusterAccess } from './cluster.ts';
 import type { CliContext } from './context.ts';
-import type { OutputFormat, ReadOptions } from './options.ts';
+import type { OutputFormat, OutputOptions, ReadOptions } from './options.ts';
 import type { Paint } from './terminal.ts';
 
 /** How a text may be drawn. */
@@ -40,22 +40,31 @@ export async function runRead(
   options: ReadOptions,
   look: (access: ClusterAccess, signal: AbortSignal) => Promise<View>,
 ): Promise<void> {
-  await withCluster(context, options, async (access) => {
-    const lookInTime = (): Promise<View> =>
-      withDeadline(context, access.deadlineMs, 'the answer', (signal) => look(access, signal));
-    if (options.watch === undefined) {
-      showView(context, options.output, await lookInTime());
-      return;
-    }
-    const isDrawn = context.terminal.isInteractive && options.output === 'table';
-    let before: ReadonlySet<string> = new Set();
-    while (!context.interrupted.aborted) {
-      const view = await lookInTime();
-      if (isDrawn) redraw(context, view);
-      else before = printChanges(context, view, before);
-      await pause(context, options.watch);
-    }
-  });
+  await withCluster(context, options, (access) =>
+    repeatLook(context, options, () =>
+      withDeadline(context, access.deadlineMs, 'the answer', (signal) => look(access, signal)),
+    ),
+  );
+}
+
+/** Looks once and shows what is seen; with `--watch` as {@link runRead} does. */
+export async function repeatLook(
+  context: CliContext,
+  options: OutputOptions & { readonly watch?: number | undefined },
+  look: () => Promise<View>,
+): Promise<void> {
+  if (options.watch === undefined) {
+    showView(context, options.output, await look());
+    return;
+  }
+  const isDrawn = context.terminal.isInteractive && options.output === 'table';
+  let before: ReadonlySet<string> = new Set();
+  while (!context.interrupted.aborted) {
+    const view = await look();
+    if (isDrawn) redraw(context, view);
+    else before = printChanges(context, view, before);
+    await pause(context, options.watch);
+  }
 }
 
 function redraw({ terminal }: CliContext, view: View): void {
@@ -69,7 +78,8 @@ function printChanges({ terminal }: CliContext, view: View, before: ReadonlySet<
   return new Set(lines);
 }
 
-function pause(context: CliContext, delayMs: number): Promise<void> {
+/** Resolves after a time. */
+export function pause(context: CliContext, delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     context.clock.setTimer(delayMs, resolve);
   });

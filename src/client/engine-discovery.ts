@@ -1,4 +1,5 @@
 import { backoffDelayMs, retryDefaults } from '../core/backoff.ts';
+import { parseReport } from '../core/error-report.ts';
 import { EngineError } from '../core/errors.ts';
 import { forbiddenError } from '../core/forbidden.ts';
 import { apiSubject } from '../core/subjects.ts';
@@ -6,7 +7,7 @@ import type { Bus, RequestOutcome } from '../ports/bus.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { type EngineInfo, parseEngineInfo } from '../transport/engine-info.ts';
-import { maximumMessageBytes, parseReport } from '../transport/request-codec.ts';
+import { maximumMessageBytes } from '../transport/request-codec.ts';
 import { parseStrictJson } from '../core/strict-json.ts';
 
 /** How long one node has to answer before another one is asked. */

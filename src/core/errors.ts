@@ -59,6 +59,14 @@ export const errorCatalog = {
   RESUME_INVALID: { retryable: false, meaning: 'the position to resume from is none of this feed' },
   CONFIG_INVALID: { retryable: false, meaning: 'a setting is out of range or breaks a relation' },
   NATS_UNREACHABLE: { retryable: true, meaning: 'no connection to the NATS server' },
+  TLS_ERROR: {
+    retryable: false,
+    meaning: 'the other side speaks no TLS, or its certificate is not trusted, expired or of another name',
+  },
+  ADMIN_UNREACHABLE: {
+    retryable: true,
+    meaning: 'no connection to the admin API, or what answers at its address is none',
+  },
   NATS_BINARY_MISSING: { retryable: false, meaning: 'no usable nats-server binary was found or fetched' },
   SERVER_VERSION_UNSUPPORTED: { retryable: false, meaning: 'the NATS server is too old for fences and TTLs' },
   JETSTREAM_DISABLED: { retryable: false, meaning: 'the NATS server or account has no JetStream' },

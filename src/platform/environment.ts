@@ -47,6 +47,14 @@ export interface EnvironmentSettings {
   readonly adminNkeyFile?: string;
   /** From `CABINET_ADMIN_INBOX_PREFIX`: where replies to the console may arrive. */
   readonly adminInboxPrefix?: string;
+  /** From `CABINET_ADMIN_URL`: the admin API that commands ask. */
+  readonly adminUrl?: string;
+  /** From `CABINET_ADMIN_TOKEN`: the token that commands show it. */
+  readonly adminToken?: string;
+  /** From `CABINET_ADMIN_TOKEN_FILE`: a file with that token. */
+  readonly adminTokenFile?: string;
+  /** From `CABINET_ADMIN_CA`: a PEM file with the authority that its certificate is from. */
+  readonly adminCaFile?: string;
   /** From `CABINET_HEALTH_PORT`: 0 to 65,535; without it no health is told. */
   readonly healthPort?: number;
   /** From `CABINET_HEALTH_HOST`. */
@@ -79,6 +87,10 @@ const ownVariables = [
   'CABINET_ADMIN_TLS_CERT',
   'CABINET_ADMIN_NKEY',
   'CABINET_ADMIN_INBOX_PREFIX',
+  'CABINET_ADMIN_URL',
+  'CABINET_ADMIN_TOKEN',
+  'CABINET_ADMIN_TOKEN_FILE',
+  'CABINET_ADMIN_CA',
   'CABINET_HEALTH_PORT',
   'CABINET_HEALTH_HOST',
   'CABINET_HEALTH_TLS_KEY',
@@ -130,6 +142,10 @@ export function readEnvironment(environment: Environment = processEnvironment())
     ...present('adminTlsCertFile', textAt(environment, 'CABINET_ADMIN_TLS_CERT')),
     ...present('adminNkeyFile', textAt(environment, 'CABINET_ADMIN_NKEY')),
     ...present('adminInboxPrefix', textAt(environment, 'CABINET_ADMIN_INBOX_PREFIX')),
+    ...present('adminUrl', textAt(environment, 'CABINET_ADMIN_URL')),
+    ...present('adminToken', textAt(environment, 'CABINET_ADMIN_TOKEN')),
+    ...present('adminTokenFile', textAt(environment, 'CABINET_ADMIN_TOKEN_FILE')),
+    ...present('adminCaFile', textAt(environment, 'CABINET_ADMIN_CA')),
     ...present('healthPort', portAt(environment, 'CABINET_HEALTH_PORT')),
     ...present('healthHost', textAt(environment, 'CABINET_HEALTH_HOST')),
     ...present('healthTlsKeyFile', textAt(environment, 'CABINET_HEALTH_TLS_KEY')),

@@ -1,13 +1,6 @@
 import { Packr } from 'msgpackr';
-import {
-  asError,
-  EngineError,
-  errorCatalog,
-  type ErrorCode,
-  type ErrorReport,
-  invalidArgument,
-  showValue,
-} from '../core/errors.ts';
+import { parseReport } from '../core/error-report.ts';
+import { asError, EngineError, invalidArgument } from '../core/errors.ts';
 import type { ShardCommand } from '../core/messages.ts';
 import {
   maximumCommandsPerRequest,
@@ -166,30 +159,6 @@ function parseReply(value: unknown): Reply {
   }
   if (kind !== 'error') return value as Reply;
   return { kind: 'error', error: parseReport((value as { error?: unknown }).error) };
-}
-
-/** An error report off the wire; a code that this build does not know becomes `INTERNAL` and keeps its name in the text. */
-export function parseReport(value: unknown): ErrorReport {
-  const report = (typeof value === 'object' && value !== null ? value : {}) as {
-    readonly [Field in keyof ErrorReport]?: unknown;
-  };
-  const { code, field, limit, got, hint, retryAfterMs } = report;
-  const message = typeof report.message === 'string' ? report.message : 'an error without a message';
-  if (typeof code !== 'string' || !Object.hasOwn(errorCatalog, code)) {
-    return new EngineError('INTERNAL', `${showValue(code)}: ${message}`).toReport();
-  }
-  const known = code as ErrorCode;
-  return {
-    code: known,
-    message,
-    ...(typeof field === 'string' ? { field } : {}),
-    ...(typeof limit === 'string' ? { limit } : {}),
-    ...(typeof got === 'string' ? { got } : {}),
-    ...(typeof hint === 'string' ? { hint } : {}),
-    // A wait that is none would have the client ask again without a pause.
-    ...(Number.isFinite(retryAfterMs) ? { retryAfterMs: retryAfterMs as number } : {}),
-    retryable: errorCatalog[known].retryable,
-  };
 }
 
 function replaceOversized(encoded: readonly Uint8Array[], maximumBytes: number): readonly Uint8Array[] {

@@ -112,6 +112,39 @@ describe('settings', () => {
     expect(sourceOf(resolve({ admin: false }), 'admin.enabled')).toBe('flag --no-admin');
   });
 
+  it('the admin API that commands ask is named by a flag, the environment or the file; its token stands in neither flag nor file', () => {
+    const config = { admin: { url: 'https://file', tokenFile: 'file.token', caFile: 'ca.pem' } };
+    expect(resolve().admin.url).toBeUndefined();
+    expect(resolve({}, {}, config).admin).toMatchObject({
+      url: 'https://file',
+      token: undefined,
+      tokenFile: '/etc/app/file.token',
+      caFile: '/etc/app/ca.pem',
+    });
+    const environment = {
+      CABINET_ADMIN_URL: 'https://env',
+      CABINET_ADMIN_TOKEN: 'cbt_env',
+      CABINET_ADMIN_TOKEN_FILE: 'env.token',
+      CABINET_ADMIN_CA: 'env.pem',
+    };
+    const ofEnvironment = resolve({}, environment, config);
+    expect(ofEnvironment.admin).toMatchObject({
+      url: 'https://env',
+      token: 'cbt_env',
+      tokenFile: '/project/env.token',
+      caFile: '/project/env.pem',
+    });
+    expect(sourceOf(ofEnvironment, 'admin.token')).toBe('env CABINET_ADMIN_TOKEN');
+    // What is said now goes before what the environment happens to hold.
+    const flagged = resolve({ adminUrl: 'https://flag', adminTokenFile: 't', adminCa: 'c' }, environment, config);
+    expect(flagged.admin).toMatchObject({
+      url: 'https://flag',
+      token: undefined,
+      tokenFile: '/project/t',
+      caFile: '/project/c',
+    });
+  });
+
   it('health is told nowhere unless a port is named; its files are relative to where they are named', () => {
     const config = { health: { port: 1, host: '0.0.0.0', metricsTokenFile: 'token' } };
     expect(resolve().health).toEqual({});
@@ -150,10 +183,13 @@ describe('settings', () => {
 describe('a printed setting', () => {
   const source = { kind: 'default', name: null } as const;
 
-  it.each(['nats.token', 'nats.pass', 'nats.credentials', 'nats.nkeySeed'])('%s is not shown', (name) => {
-    expect(redactSetting({ name, value: 'hunter2', source }).value).toBe('[redacted]');
-    expect(redactSetting({ name, value: undefined, source }).value).toBeUndefined();
-  });
+  it.each(['nats.token', 'nats.pass', 'nats.credentials', 'nats.nkeySeed', 'admin.token'])(
+    '%s is not shown',
+    (name) => {
+      expect(redactSetting({ name, value: 'hunter2', source }).value).toBe('[redacted]');
+      expect(redactSetting({ name, value: undefined, source }).value).toBeUndefined();
+    },
+  );
 
   it.each([
     ['nats://me:hunter2@a:4222', 'nats://[redacted]@a:4222'],
