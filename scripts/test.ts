@@ -1,5 +1,5 @@
-// The whole test run, as CI does it: stage after stage until one is red. Its last line is `N passed, N failed`.
-import { spawnSync } from 'node:child_process';
+// The whole test run, as CI does it: group after group of stages until one is red. Its last line is `N passed, N failed`.
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -7,27 +7,38 @@ import { join, resolve } from 'node:path';
 import { startDockerEngine, type DockerEngine } from './docker-daemon.ts';
 
 const repository = resolve(import.meta.dirname, '..');
+const closeTimeoutMs = 10_000;
 
-/** A script of package.json. `counts`: it runs vitest, whose tests are added up. */
+/** A script of package.json. */
 interface Stage {
   readonly script: string;
-  readonly counts: boolean;
+  /** Arguments for it. */
+  readonly args?: readonly string[];
+  /** It runs vitest, whose tests are added up. */
+  readonly counts?: boolean;
   /** It has tests of NATS in containers. */
   readonly needsContainers?: boolean;
+  /** It only computes: it takes what the tests beside it, which mostly wait, leave of the machine. */
+  readonly isPolite?: boolean;
 }
 
-const stages: readonly Stage[] = [
-  { script: 'format:check', counts: false },
-  { script: 'lint', counts: false },
-  { script: 'typecheck', counts: false },
-  { script: 'knip', counts: false },
-  { script: 'test:unit', counts: true },
-  { script: 'test:models', counts: true },
-  { script: 'test:contract', counts: true },
-  { script: 'test:simulation', counts: true },
-  { script: 'build', counts: false },
-  { script: 'test:integration', counts: true, needsContainers: true },
-  { script: 'test:browser', counts: true },
+/** Stages one after the other. */
+type Lane = readonly Stage[];
+
+/** Lanes beside each other, made for two cores. The next group begins when all have ended, and only if all are green. */
+const groups: readonly (readonly Lane[])[] = [
+  [
+    [{ script: 'format:check' }, { script: 'knip' }],
+    [{ script: 'lint' }, { script: 'typecheck' }],
+  ],
+  // One computes on both cores, the other waits for servers.
+  [[{ script: 'test:unit', counts: true }], [{ script: 'test:contract', counts: true }]],
+  [[{ script: 'build' }], [{ script: 'test:simulation', counts: true }]],
+  [
+    [{ script: 'test:integration', counts: true, needsContainers: true }],
+    [{ script: 'test:models', counts: true, isPolite: true }],
+  ],
+  [[{ script: 'test:browser', counts: true }]],
 ];
 
 interface Counts {
@@ -38,19 +49,61 @@ interface Counts {
 
 const nothing: Counts = { passed: 0, failed: 0, skipped: 0 };
 
-/** Runs a script of package.json with its output on ours; gives its exit status. */
-function runScript(script: string, extra: readonly string[], environment: NodeJS.ProcessEnv): number {
-  const { status } = spawnSync('npm', ['run', '--silent', script, ...(extra.length === 0 ? [] : ['--', ...extra])], {
-    cwd: repository,
-    env: environment,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  });
-  return status ?? 1;
+function sum(all: readonly Counts[]): Counts {
+  return all.reduce(
+    (total, one) => ({
+      passed: total.passed + one.passed,
+      failed: total.failed + one.failed,
+      skipped: total.skipped + one.skipped,
+    }),
+    nothing,
+  );
 }
 
-/** Finds, or fetches, the nats-server that contract and integration tests run against. */
-function fetchNats(): string | undefined {
-  const { status, stdout } = spawnSync('npm', ['run', '--silent', 'fetch-nats'], {
+/** Where the output of a stage goes: straight on where it runs alone, else whole at its end. */
+type Output = 'live' | 'whole';
+
+/** Runs a script of package.json; gives its exit status. */
+function runScript(
+  { script, args = [], isPolite = false }: Stage,
+  extra: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  output: Output,
+): Promise<number> {
+  const given = [...args, ...extra];
+  const command = ['npm', 'run', '--silent', script, ...(given.length === 0 ? [] : ['--', ...given])];
+  const [file = '', ...rest] = isPolite ? ['nice', '-n', '19', ...command] : command;
+  const pipe = output === 'live' ? 'inherit' : 'pipe';
+  const startedMs = performance.now();
+  process.stdout.write(output === 'live' ? `\n── ${script}\n` : `── ${script} begins\n`);
+  const child = spawn(file, rest, { cwd: repository, env: environment, stdio: ['ignore', pipe, pipe] });
+  const parts: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (part: Buffer) => parts.push(part));
+  return new Promise((settle, reject) => {
+    let closing: NodeJS.Timeout | undefined;
+    const end = (status: number): void => {
+      clearTimeout(closing);
+      if (output === 'whole') process.stdout.write(Buffer.concat([Buffer.from(`\n── ${script}\n`), ...parts]));
+      process.stdout.write(`── ${script}: ${Math.round((performance.now() - startedMs) / 1_000)} s\n`);
+      settle(status);
+    };
+    child.once('error', reject);
+    child.once('close', (code) => end(code ?? 1));
+    // What a stage leaves running may hold its output open.
+    child.once('exit', (code) => {
+      closing = setTimeout(() => {
+        child.removeAllListeners('close');
+        for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+        end(code ?? 1);
+      }, closeTimeoutMs);
+    });
+  });
+}
+
+/** Finds, or fetches, what tests need, by a script that prints its path. */
+function fetchPath(script: string): string | undefined {
+  process.stdout.write(`── ${script}\n`);
+  const { status, stdout } = spawnSync('npm', ['run', '--silent', script], {
     cwd: repository,
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -79,16 +132,6 @@ async function startEngine(binary: string): Promise<DockerEngine | undefined> {
   }
 }
 
-/** Finds, or installs, the browser of the browser tests. Without one they fail by themselves, and say what to do. */
-function fetchChromium(): Readonly<Record<string, string>> {
-  const { status, stdout } = spawnSync('npm', ['run', '--silent', 'fetch-chromium'], {
-    cwd: repository,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  return status === 0 ? { CHROMIUM_BIN: stdout.trim() } : {};
-}
-
 async function readCounts(file: string): Promise<Counts> {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   if (text === undefined) return nothing;
@@ -105,18 +148,28 @@ async function readCounts(file: string): Promise<Counts> {
   };
 }
 
+interface Run {
+  readonly environment: NodeJS.ProcessEnv;
+  /** For the reports of vitest. */
+  readonly folder: string;
+  readonly output: Output;
+}
+
 /** A stage's counts. A red stage without a failed test (a linter, a file that cannot be loaded) counts as one failure. */
-async function runStage(stage: Stage, environment: NodeJS.ProcessEnv, folder: string): Promise<Counts> {
+async function runStage(stage: Stage, { environment, folder, output }: Run): Promise<Counts> {
   const file = join(folder, `${stage.script.replace(':', '-')}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`];
-  const status = runScript(stage.script, stage.counts ? reporters : [], environment);
-  const counts = stage.counts ? await readCounts(file) : nothing;
-  const isBlind = stage.counts && status === 0 && counts.passed === 0;
-  return { ...counts, failed: status !== 0 || isBlind ? Math.max(1, counts.failed) : counts.failed };
+  const status = await runScript(stage, stage.counts === true ? reporters : [], environment, output);
+  const counts = stage.counts === true ? await readCounts(file) : nothing;
+  const isBlind = stage.counts === true && status === 0 && counts.passed === 0;
+  const failed = status !== 0 || isBlind ? Math.max(1, counts.failed) : counts.failed;
+  if (failed > 0) process.stdout.write(`\n${stage.script} failed\n`);
+  return { ...counts, failed };
 }
 
 /** A stage with a container engine around it. An engine that fails, or that leaves something behind, is a failure of its own. */
-async function runStageWithContainers(stage: Stage, environment: NodeJS.ProcessEnv, folder: string): Promise<Counts> {
+async function runStageWithContainers(stage: Stage, run: Run): Promise<Counts> {
+  const { environment } = run;
   let engine: DockerEngine | undefined;
   let engineFailures = 0;
   const countFailure = (error: unknown): void => {
@@ -130,33 +183,41 @@ async function runStageWithContainers(stage: Stage, environment: NodeJS.ProcessE
     countFailure(error);
   }
   const promised = engine === undefined ? {} : { ...engine.environment, CABINET_TEST_DOCKER: 'required' };
-  const counts = await runStage(stage, { ...environment, ...promised }, folder);
+  const counts = await runStage(stage, { ...run, environment: { ...environment, ...promised } });
   await engine?.stop().catch(countFailure);
   return { ...counts, failed: counts.failed + engineFailures };
 }
 
+/** A lane's stages until one is red. */
+async function runLane(lane: Lane, run: Run): Promise<Counts> {
+  let total = nothing;
+  for (const stage of lane) {
+    const counts = await (stage.needsContainers === true ? runStageWithContainers : runStage)(stage, run);
+    total = sum([total, counts]);
+    if (counts.failed > 0) break;
+  }
+  return total;
+}
+
 async function runAll(): Promise<Counts> {
-  process.stdout.write('── fetch-nats\n');
-  const binary = fetchNats();
-  if (binary === undefined) return { ...nothing, failed: 1 };
-  process.stdout.write('── fetch-chromium\n');
-  const environment = { ...process.env, NATS_SERVER_BIN: binary, ...fetchChromium(), CI: 'true' };
+  const nats = fetchPath('fetch-nats');
+  if (nats === undefined) return { ...nothing, failed: 1 };
+  // Without a browser its tests fail by themselves, and say what to do.
+  const chromium = fetchPath('fetch-chromium');
+  const environment = {
+    ...process.env,
+    NATS_SERVER_BIN: nats,
+    ...(chromium === undefined ? {} : { CHROMIUM_BIN: chromium }),
+    CI: 'true',
+  };
   const folder = await mkdtemp(join(tmpdir(), 'cabinet-test-'));
   let total = nothing;
   try {
-    for (const stage of stages) {
-      process.stdout.write(`\n── ${stage.script}\n`);
-      const run = stage.needsContainers === true ? runStageWithContainers : runStage;
-      const counts = await run(stage, environment, folder);
-      total = {
-        passed: total.passed + counts.passed,
-        failed: total.failed + counts.failed,
-        skipped: total.skipped + counts.skipped,
-      };
-      if (counts.failed > 0) {
-        process.stdout.write(`\n${stage.script} failed\n`);
-        break;
-      }
+    for (const lanes of groups) {
+      const output = lanes.length === 1 ? 'live' : 'whole';
+      const counts = await Promise.all(lanes.map((lane) => runLane(lane, { environment, folder, output })));
+      total = sum([total, ...counts]);
+      if (total.failed > 0) break;
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

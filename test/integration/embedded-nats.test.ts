@@ -5,7 +5,6 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
@@ -17,6 +16,7 @@ import { MemoryLogger } from '../../src/platform/memory-logger.ts';
 import { readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
 import { identifyProcess } from '../../src/platform/process-identity.ts';
 import { SystemClock } from '../../src/platform/system-clock.ts';
+import { argumentsOf } from '../support/test-processes.ts';
 
 let dataDir: string;
 let logger: MemoryLogger;
@@ -47,8 +47,7 @@ async function start(options: Partial<Parameters<typeof startEmbeddedNats>[0]> =
 
 /** An engine in a process of its own that has started a server on the data folder. */
 async function startEngine(): Promise<{ engine: ChildProcess; url: string; pid: number; adopted: boolean }> {
-  const script = fileURLToPath(new URL('../support/embedded-engine.ts', import.meta.url));
-  const engine = spawn(process.execPath, ['--import', 'tsx', script, dataDir], {
+  const engine = spawn(process.execPath, [...argumentsOf('embedded-engine'), dataDir], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   engines.push(engine);

@@ -1,6 +1,5 @@
-import { fork, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { assembleCommit, encodeRecord } from '../../src/core/commit-codec.ts';
 import type { Epoch, Sequence, ShardId } from '../../src/core/ids.ts';
@@ -12,8 +11,8 @@ import { deadLettered, redriven, submitted } from '../support/array-journal.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
 import { openStoreKit, type NatsStoreKit } from '../support/nats-store-kit.ts';
 import { eventually, NatsWorld } from '../support/nats-world.ts';
+import { argumentsOf } from '../support/test-processes.ts';
 
-const publisherFile = resolve(import.meta.dirname, '../support/publisher-process.ts');
 const shards = 4;
 
 describe('publishers of events as processes', () => {
@@ -35,7 +34,9 @@ describe('publishers of events as processes', () => {
   });
 
   async function startPublisher(namespace: string): Promise<ChildProcess> {
-    const child = fork(publisherFile, [nats.url, namespace], { execArgv: ['--import', 'tsx'] });
+    const child = spawn(process.execPath, [...argumentsOf('publisher-process'), nats.url, namespace], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     children.push(child);
     await once(child, 'message');
     return child;

@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { readMetaLeader, readNatsHealth, readNatsServerInfo } from '../../src/platform/nats-monitor.ts';
 import { askNats } from '../support/nats-api.ts';
 import { chosenProvider, startNats } from '../support/nats-server.ts';
+import { argumentsOf } from '../support/test-processes.ts';
 
 describe('the nats-server fixture', () => {
   it('starts one server with JetStream, kills it, and restarts it on the same address', async () => {
@@ -59,8 +59,7 @@ describe('the nats-server fixture', () => {
   });
 
   it('leaves no server and no folder behind when the test process is killed', async () => {
-    const script = fileURLToPath(new URL('../support/nats-orphan.ts', import.meta.url));
-    const child = spawn(process.execPath, ['--import', 'tsx', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, argumentsOf('nats-orphan'), { stdio: ['ignore', 'pipe', 'inherit'] });
     const [chunk] = (await once(child.stdout, 'data')) as [Buffer];
     const { pid, folder } = JSON.parse(chunk.toString()) as { pid: number; folder: string };
     child.kill('SIGKILL');

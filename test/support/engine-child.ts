@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { EngineConfig } from '../../src/core/config.ts';
 import type { EngineStatus } from '../../src/supervisor/engine.ts';
 import { eventually } from './nats-world.ts';
+import { argumentsOf } from './test-processes.ts';
 
 /** What an engine process is started with, as JSON. */
 export interface EngineProcessSettings {
@@ -43,7 +43,6 @@ export interface EngineLogLine {
   readonly err?: { readonly message: string; readonly code?: string };
 }
 
-const entry = resolve(import.meta.dirname, 'engine-process.ts');
 const startTimeoutMs = 60_000;
 
 /** An engine node as a process: `engine-process.ts`. Ends with the test process. */
@@ -69,7 +68,7 @@ export class EngineChild {
 
   /** Starts the process, without waiting until it is ready. */
   static spawn(settings: EngineProcessSettings): EngineChild {
-    const child = spawn(process.execPath, ['--import', 'tsx', entry, JSON.stringify(settings)], {
+    const child = spawn(process.execPath, [...argumentsOf('engine-process'), JSON.stringify(settings)], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     return new EngineChild(child);
