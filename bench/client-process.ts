@@ -1,8 +1,8 @@
-import { connectClient } from '../src/client.ts';
+import { type Client, connectClient } from '../src/client.ts';
 import { ownSettings } from './child-process.ts';
 import { workload, workloadInput } from './workload.ts';
 
-/** Settings of a load client as a process of its own. Each of its lanes submits a task, waits for its result, and goes on. */
+/** Settings of a load client as a process of its own. Each of its lanes runs a task to its result, and goes on. */
 export interface ClientSettings {
   readonly servers: string | readonly string[];
   readonly namespace: string;
@@ -23,6 +23,17 @@ export interface ClientFigures {
 const { servers, namespace, tasks, inFlight, warmUp, inputBytes } = ownSettings() as ClientSettings;
 const client = await connectClient({ servers, namespace, deadlineMs: 60_000 });
 
+/** Older commits, to compare with, have no `run`. */
+async function runTask(input: ReturnType<typeof workloadInput>): Promise<void> {
+  if ('run' in client) {
+    await client.run(workload, input, { timeoutMs: 60_000 });
+    return;
+  }
+  const older: Pick<Client, 'submit' | 'result'> = client;
+  const { taskId } = await older.submit(workload, input);
+  await older.result(workload, taskId, { timeoutMs: 60_000 });
+}
+
 async function run(count: number): Promise<ClientFigures> {
   const latenciesMs: number[] = [];
   let started = 0;
@@ -30,8 +41,7 @@ async function run(count: number): Promise<ClientFigures> {
     while (started < count) {
       started += 1;
       const sentMs = performance.now();
-      const { taskId } = await client.submit(workload, workloadInput(started, inputBytes));
-      await client.result(workload, taskId, { timeoutMs: 60_000 });
+      await runTask(workloadInput(started, inputBytes));
       latenciesMs.push(performance.now() - sentMs);
     }
   };

@@ -33,6 +33,7 @@ export {
   type ControlOptions,
   defaultDeadlineMs,
   defaultResultTimeoutMs,
+  type RunOptions,
   type SubmitItem,
   type SubmitOptions,
   type TaskListQuery,

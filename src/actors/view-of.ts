@@ -42,14 +42,21 @@ export function viewOf(
     legalCommands: legalCommands(context.definition, state.machine.value, state.machine.control),
     owner: context.owner,
     ...(context.payloads === 'all' ? { input: shown(state.input) } : {}),
-    ...(context.payloads === 'none' ? {} : { outputs: mapValues(state.outputs, shown) }),
+    ...(context.payloads === 'none' ? {} : { outputs: outputsOf(state) }),
   };
+}
+
+/** The results of the completed stages, as they are shown. */
+export function outputsOf({ outputs }: Pick<TaskState, 'outputs'>): Record<string, PayloadView> {
+  const views: Record<string, PayloadView> = {};
+  // Stage names are checked: none of them is a key that an object has already.
+  for (const stage in outputs) {
+    const payload = outputs[stage];
+    if (payload !== undefined) views[stage] = shown(payload);
+  }
+  return views;
 }
 
 function shown(payload: Payload): PayloadView {
   return 'json' in payload ? payload.json : { $blob: payload.blob };
-}
-
-function mapValues<From, To>(record: Readonly<Record<string, From>>, map: (value: From) => To): Record<string, To> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }

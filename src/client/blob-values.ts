@@ -16,21 +16,34 @@ type Value = JsonValue | { readonly $blob: BlobReference };
  */
 export async function fetchPayloads(task: TaskView, blobs: Pick<BlobStore, 'get'>): Promise<TaskView> {
   const { input, outputs } = task;
-  const references = [input, ...Object.values(outputs ?? {})].filter(isReference);
-  if (references.length === 0) return task;
-  const values = new Map<string, JsonValue>();
-  for (let at = 0; at < references.length; at += maximumReadsInFlight) {
-    const some = references.slice(at, at + maximumReadsInFlight);
-    await Promise.all(some.map(async ({ $blob }) => values.set($blob.key, await readJson(blobs, $blob))));
-  }
-  const resolve = (value: Value): Value => (isReference(value) ? (values.get(value.$blob.key) ?? value) : value);
+  const [fetchedInput, fetchedOutputs] = await Promise.all([
+    input === undefined ? undefined : fetchValues({ input }, blobs),
+    outputs === undefined ? undefined : fetchValues(outputs, blobs),
+  ]);
   return {
     ...task,
-    ...(input === undefined ? {} : { input: resolve(input) }),
-    ...(outputs === undefined
-      ? {}
-      : { outputs: Object.fromEntries(Object.entries(outputs).map(([stage, value]) => [stage, resolve(value)])) }),
+    ...(fetchedInput === undefined ? {} : fetchedInput),
+    ...(fetchedOutputs === undefined ? {} : { outputs: fetchedOutputs }),
   };
+}
+
+type Values = Readonly<Record<string, Value>>;
+
+/** The same of values by name; a promise only when there is something to read. @throws EngineError as {@link fetchPayloads} */
+export function fetchValues(values: Values, blobs: Pick<BlobStore, 'get'>): Values | Promise<Values> {
+  for (const name in values) if (isReference(values[name])) return readReferences(values, blobs);
+  return values;
+}
+
+async function readReferences(values: Values, blobs: Pick<BlobStore, 'get'>): Promise<Values> {
+  const references = Object.values(values).filter(isReference);
+  const read = new Map<string, JsonValue>();
+  for (let at = 0; at < references.length; at += maximumReadsInFlight) {
+    const some = references.slice(at, at + maximumReadsInFlight);
+    await Promise.all(some.map(async ({ $blob }) => read.set($blob.key, await readJson(blobs, $blob))));
+  }
+  const resolve = (value: Value): Value => (isReference(value) ? (read.get(value.$blob.key) ?? value) : value);
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, resolve(value)]));
 }
 
 async function readJson(blobs: Pick<BlobStore, 'get'>, reference: BlobReference): Promise<JsonValue> {
@@ -46,9 +59,10 @@ async function readJson(blobs: Pick<BlobStore, 'get'>, reference: BlobReference)
 function isReference(value: Value | undefined): value is { readonly $blob: BlobReference } {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const reference = (value as { readonly $blob?: Partial<BlobReference> }).$blob;
+  if (reference === undefined) return false;
   return (
     Object.keys(value).length === 1 &&
-    typeof reference?.key === 'string' &&
+    typeof reference.key === 'string' &&
     typeof reference.sizeBytes === 'number' &&
     typeof reference.sha256 === 'string'
   );

@@ -1,6 +1,6 @@
 import { asError, EngineError, invalidArgument } from '../core/errors.ts';
 import { shardOf } from '../core/hash.ts';
-import { parseTaskId, type ShardId, type TaskId } from '../core/ids.ts';
+import { parseTaskId, type PipelineName, type ShardId, type TaskId } from '../core/ids.ts';
 import type { JsonValue } from '../core/json.ts';
 import type { ControlCommand, ListQuery, OperatorResolution, SubmitCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
@@ -23,7 +23,7 @@ import { expectReply } from '../transport/reply-reading.ts';
 import { startSendingSpan } from '../transport/request-spans.ts';
 import { maximumDeadlineMs, type SendOptions, ShardClient, type ShardClientLimits } from '../transport/shard-client.ts';
 import { listTasks, type TaskPage } from '../transport/task-list.ts';
-import { fetchPayloads } from './blob-values.ts';
+import { fetchPayloads, fetchValues } from './blob-values.ts';
 import { checkOptions, checkSignal, checkTimeoutMs, readSendOptions } from './call-options.ts';
 import { ClusterClient, type ClusterLeases } from './cluster-client.ts';
 import { DeadLetterClient } from './dead-letter-client.ts';
@@ -53,6 +53,15 @@ export interface SubmitOptions extends CallOptions, CommandNote, SubmitIdentity 
   /** The definition's own version, or the newest registered one for a name, when left out. */
   readonly version?: number | undefined;
 }
+
+/** Options of {@link Client.run}. */
+export interface RunOptions extends SubmitOptions {
+  /** How long to wait for the task's end. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How a task that was waited for has ended. */
+type TaskEnd = Extract<Reply, { readonly kind: 'ended' | 'completed' }>;
 
 /** One item of {@link Client.submitMany}. */
 export interface SubmitItem<Input> extends SubmitIdentity, CommandNote {
@@ -236,17 +245,42 @@ export class Client {
     const { timeoutMs = defaultResultTimeoutMs, signal } = checkOptions(options);
     checkTimeoutMs(timeoutMs, 'timeoutMs');
     const name = pipelineName(pipeline);
-    const task = await this.#awaitEnd(parseTaskId(taskId), timeoutMs, signal);
-    if (task.pipeline !== name) {
-      throw invalidArgument({
-        field: 'pipeline',
-        message: `task ${taskId} is of pipeline '${task.pipeline}', not of '${name}'`,
-        limit: task.pipeline,
-        got: name,
-      });
+    return this.#outputs(await this.#awaitEnd(parseTaskId(taskId), { timeoutMs, signal }), name);
+  }
+
+  /**
+   * {@link submit}, then {@link result}, at less than the price of both: the wait rides on the submit.
+   *
+   * @param options - `deadlineMs`: until the task is accepted; `timeoutMs`: until it has ended, {@link defaultResultTimeoutMs} when left out.
+   *   With a `taskId` or an `idempotencyKey` a repeated run finds the task of the first
+   * @throws what {@link submit} and {@link result} throw; after a `DEADLINE_EXCEEDED` that names the task it goes on
+   */
+  run<Definition extends PipelineDefinition>(
+    pipeline: Definition,
+    input: SubmittedInputOf<Definition>,
+    options?: RunOptions,
+  ): Promise<OutputsOf<Definition>>;
+  run(pipeline: string, input: unknown, options?: RunOptions): Promise<Readonly<Record<string, JsonValue>>>;
+  async run(pipeline: PipelineDefinition | string, input: unknown, options: RunOptions = {}): Promise<unknown> {
+    const send = this.#sendOptions(options);
+    const { timeoutMs = defaultResultTimeoutMs } = options;
+    checkTimeoutMs(timeoutMs, 'timeoutMs');
+    const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, () => this.#deps.random.id());
+    const { taskId } = command;
+    const name = pipelineName(pipeline);
+    const startedAt = this.#deps.clock.monotonicMs();
+    const wait = { timeoutMs, signal: send.signal, startedAt };
+    const waitMs = Math.floor(Math.min(resultPollMs.first, timeoutMs, send.deadlineMs / 2));
+    // A span of a submit ends when the task is accepted, so that who records them asks for that apart.
+    if (waitMs >= 1 && this.#deps.tracing?.isOn !== true && this.#shardClient.answersInParts(taskId)) {
+      const reply = await this.#shardClient.send({ ...command, waitMs }, send);
+      if (reply.kind === 'completed' || reply.kind === 'ended') return this.#outputs(reply, name);
+      if (reply.kind === 'pending') return this.#outputs(await this.#awaitEnd(taskId, wait), name);
+      if (!isUnknownField(reply, 'waitMs')) expectReply(reply, ['completed', 'ended', 'pending']);
+      // An older owner has taken the shard over, which knows no such submit: it did nothing.
     }
-    if (task.status !== 'completed') throw new TaskFailedError(task);
-    return (await this.#withPayloads(task)).outputs ?? {};
+    readSubmitted(await this.#sendTraced(command, send), fresh);
+    return this.#outputs(await this.#awaitEnd(taskId, wait), name);
   }
 
   /** Holds the task before its next start. @throws EngineError `NOT_ALLOWED`, `TASK_NOT_FOUND` */
@@ -335,19 +369,29 @@ export class Client {
     await this.#deps.onClose?.();
   }
 
-  async #awaitEnd(taskId: TaskId, timeoutMs: number, signal: AbortSignal | undefined): Promise<TaskView> {
+  async #awaitEnd(
+    taskId: TaskId,
+    wait: { readonly timeoutMs: number; readonly signal: AbortSignal | undefined; readonly startedAt?: number },
+  ): Promise<TaskEnd> {
     const { clock } = this.#deps;
-    const deadlineAt = clock.monotonicMs() + timeoutMs;
+    const { timeoutMs, signal } = wait;
+    const deadlineAt = (wait.startedAt ?? clock.monotonicMs()) + timeoutMs;
     let state = 'not asked yet';
+    let mayBeBrief = true;
     for (let pollMs: number = resultPollMs.first; ; pollMs = Math.min(resultPollMs.longest, pollMs * 2)) {
       const remainingMs = Math.max(0, Math.ceil(deadlineAt - clock.monotonicMs()));
       const waitMs = Math.min(pollMs, remainingMs);
-      const reply = await this.#send(
-        { type: 'task.result', taskId, waitMs },
-        { deadlineMs: Math.min(maximumDeadlineMs, Math.max(1, remainingMs) + resultGraceMs), signal },
+      const isBrief = mayBeBrief && this.#shardClient.answersInParts(taskId);
+      const reply = await this.#shardClient.send(
+        isBrief ? { type: 'task.result', taskId, waitMs, brief: true } : { type: 'task.result', taskId, waitMs },
+        this.#sendOptions({
+          deadlineMs: Math.min(maximumDeadlineMs, Math.max(1, remainingMs) + resultGraceMs),
+          signal,
+        }),
       );
-      if (reply.kind === 'ended') return reply.task;
+      if (reply.kind === 'ended' || reply.kind === 'completed') return reply;
       if (reply.kind === 'pending') state = reply.state;
+      else if (isBrief && isUnknownField(reply, 'brief')) mayBeBrief = false;
       else if (reply.kind !== 'error' || clock.monotonicMs() < deadlineAt) expectReply(reply, ['ended', 'pending']);
       else state = `${state}, last answer ${reply.error.code}`;
       if (clock.monotonicMs() < deadlineAt) continue;
@@ -357,6 +401,22 @@ export class Client {
         hint: 'the task goes on; ask again',
       });
     }
+  }
+
+  /** @throws TaskFailedError; EngineError `INVALID_ARGUMENT` for another pipeline's task */
+  #outputs(end: TaskEnd, pipeline: PipelineName): unknown {
+    const task = end.kind === 'completed' ? end : end.task;
+    if (task.pipeline !== pipeline) {
+      throw invalidArgument({
+        field: 'pipeline',
+        message: `task ${task.taskId} is of pipeline '${task.pipeline}', not of '${pipeline}'`,
+        limit: task.pipeline,
+        got: pipeline,
+      });
+    }
+    if (end.kind === 'ended' && end.task.status !== 'completed') throw new TaskFailedError(end.task);
+    const outputs = task.outputs ?? {};
+    return this.#deps.blobs === undefined ? outputs : fetchValues(outputs, this.#deps.blobs);
   }
 
   async #control(
@@ -412,6 +472,11 @@ export class Client {
   #shardOf(taskId: TaskId): ShardId {
     return shardOf(taskId, this.#deps.shardCount);
   }
+}
+
+/** Whether an owner that does not know a field of the command has refused it; it did nothing. */
+function isUnknownField(reply: Reply, field: string): boolean {
+  return reply.kind === 'error' && reply.error.code === 'INVALID_ARGUMENT' && reply.error.field === field;
 }
 
 function asEngineError(thrown: unknown): EngineError {

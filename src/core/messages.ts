@@ -22,6 +22,11 @@ export interface SubmitCommand extends CommandFields {
   /** The newest registered version when left out. */
   readonly version?: number;
   readonly input: JsonValue;
+  /**
+   * Answers as a brief `task.result` of so long a wait once the task is accepted, instead of `accepted` or `existing`. Only for owners
+   * that answer in parts: older ones refuse the field.
+   */
+  readonly waitMs?: number;
 }
 
 /** What an operator's command may say beside that. */
@@ -55,7 +60,13 @@ export type OperatorResolution =
 export type QueryCommand =
   | { readonly type: 'task.get'; readonly taskId: TaskId; readonly includePayloads?: boolean }
   /** Answers when the task has ended, or with `pending` after `waitMs` (at most the owner's limit). */
-  | { readonly type: 'task.result'; readonly taskId: TaskId; readonly waitMs: number };
+  | {
+      readonly type: 'task.result';
+      readonly taskId: TaskId;
+      readonly waitMs: number;
+      /** A completed task is answered by its outputs alone. Only for owners that answer in parts: older ones refuse the field. */
+      readonly brief?: boolean;
+    };
 
 /** A page of the shard's tasks, asked of its owner. */
 export interface ListQuery {

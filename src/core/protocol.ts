@@ -12,8 +12,13 @@ export interface RequestEnvelope {
   readonly commands: readonly ShardCommand[];
 }
 
-/** The answer: one reply a command, in the same order. */
+/**
+ * The answer: one reply a command, in the same order. A request that takes answers in parts has several, as the replies come, and each
+ * tells by `of` which commands they are to.
+ */
 export interface ReplyEnvelope {
   readonly v: typeof protocolVersion;
   readonly replies: readonly Reply[];
+  /** Places of commands in the request, from 0. */
+  readonly of?: readonly number[];
 }

@@ -1,6 +1,6 @@
 import type { ErrorReport } from './errors.ts';
-import type { TaskId } from './ids.ts';
-import type { TaskView } from './task-view.ts';
+import type { PipelineName, TaskId } from './ids.ts';
+import type { PayloadView, TaskView } from './task-view.ts';
 
 /** The one answer to a request. Rejections are values: an expected *no*, with whether to retry. */
 export type Reply =
@@ -13,6 +13,13 @@ export type Reply =
   | { readonly kind: 'task'; readonly task: TaskView }
   /** The task has ended; `task` has its outputs. */
   | { readonly kind: 'ended'; readonly task: TaskView }
+  /** The same of a task that has completed, for one who asked for its outputs alone (`brief`). */
+  | {
+      readonly kind: 'completed';
+      readonly taskId: TaskId;
+      readonly pipeline: PipelineName;
+      readonly outputs: Readonly<Record<string, PayloadView>>;
+    }
   /** The task had not ended when the wait was over: ask again. */
   | { readonly kind: 'pending'; readonly taskId: TaskId; readonly state: string }
   | { readonly kind: 'page'; readonly tasks: readonly TaskView[]; readonly next: string | null }

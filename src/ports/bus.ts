@@ -20,6 +20,11 @@ export interface BusRequestOptions {
   readonly timeoutMs: number;
   /** Few and small: they count against the largest message. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * Called with each answer that comes before the last one, which the request resolves with; who answers may answer in parts then. Not
+   * called any more when the request has resolved.
+   */
+  readonly onPart?: ((body: Uint8Array) => void) | undefined;
 }
 
 /** A request as its handler sees it. */
@@ -29,8 +34,12 @@ export interface BusRequest {
   readonly headers: ReadonlyMap<string, string>;
   /** False for a message without a reply subject: nobody would hear the answer. */
   readonly canReply: boolean;
-  /** Answers once; a second call does nothing. */
+  /** Answers and ends the request; a second call does nothing. The last of several parts has no headers. */
   reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void;
+  /** Whether {@link replyPart} reaches the asker; otherwise there is one answer. */
+  readonly takesParts?: boolean;
+  /** Answers and leaves the request open. Parts arrive in their order, or not at all. */
+  replyPart?(body: Uint8Array): void;
 }
 
 /** A served subject. After `stop` resolves no new request reaches the handler and senders get `no-responders`. */

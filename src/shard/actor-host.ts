@@ -7,12 +7,12 @@ import type { ActorMessage } from '../actors/messages.ts';
 import { decodeSnapshot, encodeSnapshot } from '../actors/snapshot-codec.ts';
 import type { StageRunnerDeps } from '../actors/stage-runner.ts';
 import { isFinished, positionOf, type TaskState } from '../actors/task-state.ts';
-import { viewOf } from '../actors/view-of.ts';
+import { outputsOf, viewOf } from '../actors/view-of.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import { contentHash } from '../core/hash.ts';
 import type { Sequence, StageName, TaskId } from '../core/ids.ts';
-import type { QueryCommand, TaskCommand } from '../core/messages.ts';
+import type { QueryCommand, SubmitCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { noteCrash } from '../core/restart-intensity.ts';
 import { endedStatuses, type TaskView } from '../core/task-view.ts';
@@ -99,7 +99,9 @@ export class ActorHost {
   /** Puts a command into its task's mailbox; `respond` is called exactly once, when what it tells is committed. */
   deliver(command: TaskCommand, respond: Respond): void {
     const actor = this.#actorOf(command.taskId);
-    if (!actor.mailbox.offer({ kind: 'command', command, respond })) {
+    const isWaiting = command.type === 'task.submit' && command.waitMs !== undefined;
+    const answer = isWaiting ? this.#respondWhenEnded(actor, command, respond) : respond;
+    if (!actor.mailbox.offer({ kind: 'command', command, respond: answer })) {
       const { capacity } = actor.mailbox;
       const full = new EngineError('MAILBOX_FULL', `task ${command.taskId} has ${capacity} messages waiting`, {
         limit: `${capacity} messages`,
@@ -332,7 +334,7 @@ export class ActorHost {
       if (reply !== null && respond !== null && this.#unanswered.delete(respond)) respond(reply);
       if (endedStatuses.includes(positionOf(state.machine.value).status)) {
         if (isFinished(state)) this.#deps.finished.add(state);
-        this.#deps.waiters.settle(actor.taskId, () => ({ kind: 'ended', task: this.view(state, 'outputs') }));
+        this.#deps.waiters.settle(actor.taskId, (brief) => this.#ended(state, brief));
       }
       this.#forgetIfDone(actor);
       this.#resumeHeldBack();
@@ -410,7 +412,7 @@ export class ActorHost {
       return respond({ kind: 'task', task: { ...task, outlook } });
     }
     if (endedStatuses.includes(positionOf(committed.machine.value).status)) {
-      return respond({ kind: 'ended', task: this.view(committed, 'outputs') });
+      return respond(this.#ended(committed, query.brief === true));
     }
     const waitMs = Math.min(query.waitMs, this.#deps.config.maxResultWaitMs);
     const pending = (): Reply => ({
@@ -418,7 +420,23 @@ export class ActorHost {
       taskId: actor.taskId,
       state: this.#actors.get(actor.taskId)?.committed?.machine.value ?? committed.machine.value,
     });
-    this.#deps.waiters.wait(actor.taskId, waitMs, pending, respond);
+    this.#deps.waiters.wait(actor.taskId, waitMs, pending, { brief: query.brief === true, respond });
+  }
+
+  #ended(state: TaskState, brief: boolean): Reply {
+    const { taskId, pipeline } = state;
+    if (!brief || positionOf(state.machine.value).status !== 'completed') {
+      return { kind: 'ended', task: this.view(state, 'outputs') };
+    }
+    return { kind: 'completed', taskId, pipeline, outputs: outputsOf(state) };
+  }
+
+  /** A submit that waits: what is known once it is accepted is the answer to a question of its own. */
+  #respondWhenEnded(actor: Actor, { taskId, waitMs = 0 }: SubmitCommand, respond: Respond): Respond {
+    return (reply) => {
+      if (reply.kind !== 'accepted' && reply.kind !== 'existing') return respond(reply);
+      this.#answerQuery(actor, { type: 'task.result', taskId, waitMs, brief: true }, respond);
+    };
   }
 
   /** An answer that was read off uncommitted state goes out when that is committed. */

@@ -29,7 +29,7 @@ export type NatsRole = (typeof natsRoles)[number];
 export interface NatsPermissions {
   readonly publish: readonly string[];
   readonly subscribe: readonly string[];
-  /** Most answers to one request and how long they may take; null: it answers nobody. */
+  /** Most answers to one request, -1 for any number, and how long they may take; null: it answers nobody. */
   readonly responses: { readonly max: number; readonly expires: string } | null;
 }
 
@@ -78,7 +78,8 @@ export function permissionsOf(
           '$SRV.>',
           inbox,
         ],
-        responses: { max: 1, expires: longestAnswer },
+        // A request may be answered in parts, and an answer holds those to others of the same asker.
+        responses: { max: -1, expires: longestAnswer },
       };
     case 'client':
       return {

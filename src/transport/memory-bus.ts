@@ -25,6 +25,13 @@ interface Service {
   readonly handler: (request: BusRequest) => void;
 }
 
+/** Who waits for the answer of a request. */
+interface Asker {
+  readonly answer: (outcome: RequestOutcome) => void;
+  /** Left out by one who takes one answer. */
+  readonly answerPart: ((body: Uint8Array) => void) | undefined;
+}
+
 const noHeaders: ReadonlyMap<string, string> = new Map();
 
 /** Request and reply within one process. Nodes and clients of one simulated cluster share one. */
@@ -49,18 +56,36 @@ export class MemoryBus implements Bus {
     const bytes = new Uint8Array(body);
     const headers = options.headers === undefined ? noHeaders : new Map(Object.entries(options.headers));
     return new Promise((resolve) => {
-      const timer = this.#clock.setTimer(options.timeoutMs, () => resolve({ kind: 'timeout' }));
+      const timer = this.#clock.setTimer(options.timeoutMs, () => {
+        isOpen = false;
+        resolve({ kind: 'timeout' });
+      });
+      let isOpen = true;
       const answer = (outcome: RequestOutcome): void =>
         this.#hop(() => {
+          isOpen = false;
           timer.cancel();
           resolve(outcome);
         });
+      const { onPart } = options;
+      const answerPart =
+        onPart === undefined
+          ? undefined
+          : (part: Uint8Array): void =>
+              this.#hop(() => {
+                if (isOpen) onPart(part);
+              });
       switch (fault) {
         case 'none':
-          this.#hop(() => this.#deliver(subject, bytes, headers, answer));
+          this.#hop(() => this.#deliver(subject, bytes, headers, { answer, answerPart }));
           return;
         case 'lostReply':
-          this.#hop(() => this.#deliver(subject, bytes, headers, () => undefined));
+          this.#hop(() =>
+            this.#deliver(subject, bytes, headers, {
+              answer: () => undefined,
+              answerPart: onPart && (() => undefined),
+            }),
+          );
           return;
         case 'lostRequest':
           return;
@@ -98,21 +123,16 @@ export class MemoryBus implements Bus {
     };
   }
 
-  #deliver(
-    subject: string,
-    body: Uint8Array,
-    headers: ReadonlyMap<string, string>,
-    answer: ((outcome: RequestOutcome) => void) | undefined,
-  ): void {
+  #deliver(subject: string, body: Uint8Array, headers: ReadonlyMap<string, string>, asker: Asker | undefined): void {
     const receivers = this.#receiversOf(subject);
     if (receivers.length === 0) {
-      answer?.({ kind: 'no-responders' });
+      asker?.answer({ kind: 'no-responders' });
       return;
     }
     // Each receiver may answer; the first answer that arrives is the one, as a promise resolves but once.
     for (const receiver of receivers) {
       try {
-        receiver.handler(new MemoryRequest(subject, body, headers, answer));
+        receiver.handler(new MemoryRequest(subject, body, headers, asker));
       } catch (thrown) {
         this.#logger.error({ err: asError(thrown), subject }, 'a request handler threw');
       }
@@ -147,29 +167,30 @@ class MemoryRequest implements BusRequest {
   readonly subject: string;
   readonly body: Uint8Array;
   readonly headers: ReadonlyMap<string, string>;
-  #answer: ((outcome: RequestOutcome) => void) | undefined;
+  #asker: Asker | undefined;
   readonly canReply: boolean;
+  readonly takesParts: boolean;
 
-  constructor(
-    subject: string,
-    body: Uint8Array,
-    headers: ReadonlyMap<string, string>,
-    answer: ((outcome: RequestOutcome) => void) | undefined,
-  ) {
+  constructor(subject: string, body: Uint8Array, headers: ReadonlyMap<string, string>, asker: Asker | undefined) {
     this.subject = subject;
     this.body = body;
     this.headers = headers;
-    this.#answer = answer;
-    this.canReply = answer !== undefined;
+    this.#asker = asker;
+    this.canReply = asker !== undefined;
+    this.takesParts = asker?.answerPart !== undefined;
   }
 
   reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void {
-    const answer = this.#answer;
-    this.#answer = undefined;
-    answer?.({
+    const asker = this.#asker;
+    this.#asker = undefined;
+    asker?.answer({
       kind: 'reply',
       body: new Uint8Array(body),
       headers: headers === undefined ? noHeaders : new Map(Object.entries(headers)),
     });
+  }
+
+  replyPart(body: Uint8Array): void {
+    this.#asker?.answerPart?.(new Uint8Array(body));
   }
 }

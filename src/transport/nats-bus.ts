@@ -4,6 +4,8 @@ import type { Bus, BusRequest, BusRequestOptions, BusService, RequestOutcome } f
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { NatsLink } from './nats-connection.ts';
+import { AnswerBundles } from './answer-bundles.ts';
+import { isPartsSubject, readRequestFrame } from './answer-frames.ts';
 import { messageHeaders } from './reply-inbox.ts';
 import { headerMap, noHeaders, RequestInbox } from './request-inbox.ts';
 
@@ -12,11 +14,22 @@ export class NatsBus implements Bus {
   readonly #link: NatsLink;
   readonly #logger: Logger;
   readonly #requests: RequestInbox;
+  readonly #bundles: AnswerBundles;
+  readonly #unwatch: () => void;
+  /** This user may answer a request once, at its own reply subject: the server has refused another answer. */
+  #answersOnce = false;
 
   constructor(deps: { readonly link: NatsLink; readonly clock: Clock; readonly logger: Logger }) {
     this.#link = deps.link;
     this.#logger = deps.logger;
     this.#requests = new RequestInbox(deps);
+    this.#bundles = new AnswerBundles(deps);
+    this.#unwatch = deps.link.onStatus((status) => {
+      if (status.kind !== 'forbidden' || status.operation !== 'publish' || !isPartsSubject(status.subject)) return;
+      if (!this.#answersOnce)
+        this.#logger.warn({ subject: status.subject }, 'a second answer is forbidden: each request gets one');
+      this.#answersOnce = true;
+    });
   }
 
   request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
@@ -50,11 +63,18 @@ export class NatsBus implements Bus {
   /** Ends every open request as disconnected; what is served is stopped by who serves it, or with the link. */
   close(): void {
     this.#requests.close();
+    this.#unwatch();
   }
 
   #handle(handler: (request: BusRequest) => void, message: Msg): void {
     try {
-      handler(new NatsRequest(message, this.#link, this.#logger));
+      const replySubject = message.reply ?? '';
+      const framed = readRequestFrame(replySubject, message.data);
+      handler(
+        framed === null
+          ? new NatsRequest(message, this.#link, this.#logger)
+          : new FramedRequest(message, replySubject, framed, this.#bundles, this.#answersOnce),
+      );
     } catch (thrown) {
       this.#logger.error({ err: asError(thrown), subject: message.subject }, 'a request handler threw');
     }
@@ -100,6 +120,55 @@ export class NatsBus implements Bus {
         resolve();
       });
     });
+  }
+}
+
+/** A request of somebody who takes answers in parts. */
+class FramedRequest implements BusRequest {
+  readonly body: Uint8Array;
+  readonly canReply = true;
+  readonly takesParts: boolean;
+  readonly #message: Msg;
+  readonly #replySubject: string;
+  readonly #number: number;
+  readonly #bundles: AnswerBundles;
+  #isAnswered = false;
+
+  constructor(
+    message: Msg,
+    replySubject: string,
+    framed: { readonly number: number; readonly body: Uint8Array },
+    bundles: AnswerBundles,
+    answersOnce: boolean,
+  ) {
+    this.#message = message;
+    this.#replySubject = replySubject;
+    this.#number = framed.number;
+    this.body = framed.body;
+    this.#bundles = bundles;
+    this.takesParts = !answersOnce;
+  }
+
+  get subject(): string {
+    return this.#message.subject;
+  }
+
+  get headers(): ReadonlyMap<string, string> {
+    return this.#message.headers === undefined ? noHeaders : headerMap(this.#message.headers);
+  }
+
+  reply(body: Uint8Array): void {
+    this.#answer(body, true);
+  }
+
+  replyPart(body: Uint8Array): void {
+    this.#answer(body, false);
+  }
+
+  #answer(body: Uint8Array, isLast: boolean): void {
+    if (this.#isAnswered) return;
+    this.#isAnswered = isLast;
+    this.#bundles.add(this.#replySubject, { number: this.#number, isLast, body }, !this.takesParts);
   }
 }
 

@@ -19,14 +19,14 @@ const control = [...origin, 'expectedSeq'] as const;
 
 /** The fields that each command may have; any other is refused. */
 export const commandFields: { readonly [Type in ShardCommand['type']]: ReadonlySet<string> } = {
-  'task.submit': new Set(['type', ...origin, 'pipeline', 'version', 'input']),
+  'task.submit': new Set(['type', ...origin, 'pipeline', 'version', 'input', 'waitMs']),
   'task.pause': new Set(['type', ...control]),
   'task.resume': new Set(['type', ...control]),
   'task.cancel': new Set(['type', ...control]),
   'task.redrive': new Set(['type', ...control]),
   'task.resolve': new Set(['type', ...control, 'resolution']),
   'task.get': new Set(['type', 'taskId', 'includePayloads']),
-  'task.result': new Set(['type', 'taskId', 'waitMs']),
+  'task.result': new Set(['type', 'taskId', 'waitMs', 'brief']),
   'task.list': new Set(['type', 'pipeline', 'status', 'includeFinished', 'limit', 'after']),
 };
 
@@ -67,6 +67,7 @@ export function parseCommand(value: unknown): ShardCommand {
       if (fields['version'] !== undefined) parseWholeNumber(fields['version'], 'version', 1, Number.MAX_SAFE_INTEGER);
       requireField(fields, 'input');
       parseJsonValue(fields['input'], 'input');
+      if (fields['waitMs'] !== undefined) parseWholeNumber(fields['waitMs'], 'waitMs', 0, maximumWaitMs);
       break;
     case 'task.pause':
     case 'task.resume':
@@ -83,6 +84,7 @@ export function parseCommand(value: unknown): ShardCommand {
       break;
     case 'task.result':
       parseWholeNumber(fields['waitMs'], 'waitMs', 0, maximumWaitMs);
+      checkBoolean(fields, 'brief');
       break;
     case 'task.list':
       checkListQuery(fields);

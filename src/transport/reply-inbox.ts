@@ -2,6 +2,7 @@ import { headers as newHeaders, type Msg, type MsgHdrs, type Subscription } from
 import { EngineError } from '../core/errors.ts';
 import type { ForbiddenOperation } from '../core/forbidden.ts';
 import type { Logger } from '../ports/logger.ts';
+import { maximumRequestNumber } from './answer-frames.ts';
 import type { LinkStatus, NatsLink } from './nats-connection.ts';
 
 /** What came back for a message sent with a reply subject. */
@@ -30,6 +31,7 @@ export class ReplyInbox<Waiting extends WaitingReply> {
   readonly #link: NatsLink;
   readonly #logger: Logger;
   readonly #settle: (waiting: Waiting, answer: InboxAnswer) => void;
+  readonly #receiveNamed: ((name: string, message: Msg) => void) | undefined;
   readonly #prefix: string;
   #subscription: Subscription;
   readonly #unsubscribe: () => void;
@@ -44,10 +46,13 @@ export class ReplyInbox<Waiting extends WaitingReply> {
     readonly link: NatsLink;
     readonly logger: Logger;
     readonly settle: (waiting: Waiting, answer: InboxAnswer) => void;
+    /** Called with what arrives under a name that was given to {@link send}. */
+    readonly receiveNamed?: (name: string, message: Msg) => void;
   }) {
     this.#link = deps.link;
     this.#logger = deps.logger;
     this.#settle = deps.settle;
+    this.#receiveNamed = deps.receiveNamed;
     this.#prefix = `${deps.link.newInbox()}.`;
     this.#subscription = this.#subscribe();
     this.#unsubscribe = deps.link.onStatus((status) => this.#handleStatus(status));
@@ -68,18 +73,33 @@ export class ReplyInbox<Waiting extends WaitingReply> {
     return this.#refusal;
   }
 
+  /** The token that the next message gets. */
+  nextToken(): number {
+    let token = this.#lastToken;
+    // After billions it begins anew; what is still awaited then keeps its own.
+    do token = token >= maximumRequestNumber ? 1 : token + 1;
+    while (this.#waiting.has(token));
+    return token;
+  }
+
   /**
    * Sends a message whose reply settles `waiting`, and gives its token.
    *
+   * @param name - last part of the reply subject instead of the token; what arrives there goes to `receiveNamed`
    * @throws what the client throws for a bad subject or header, or a closed connection; nothing was sent then
    */
-  send(waiting: Waiting, body: Uint8Array, headers?: MsgHdrs): number {
-    const token = this.#lastToken + 1;
+  send(waiting: Waiting, body: Uint8Array, headers?: MsgHdrs, name?: string): number {
+    const token = this.nextToken();
     this.#lastToken = token;
-    const reply = this.#prefix + String(token);
+    const reply = this.#prefix + (name ?? String(token));
     this.#link.connection.publish(waiting.subject, body, headers === undefined ? { reply } : { reply, headers });
     this.#waiting.set(token, waiting);
     return token;
+  }
+
+  /** What was sent with the token and is still awaited. */
+  waitingFor(token: number): Waiting | undefined {
+    return this.#waiting.get(token);
   }
 
   /** Stops waiting; a late reply is dropped. False when it was settled already. */
@@ -111,12 +131,16 @@ export class ReplyInbox<Waiting extends WaitingReply> {
   }
 
   #receive(message: Msg): void {
-    const token = Number(message.subject.slice(this.#prefix.length));
+    const name = message.subject.slice(this.#prefix.length);
+    const token = Number(name);
+    if (Number.isNaN(token)) {
+      this.#receiveNamed?.(name, message);
+      return;
+    }
     const waiting = this.#waiting.get(token);
     if (waiting === undefined) return;
     this.#waiting.delete(token);
-    const isStatus = message.data.length === 0 && message.headers?.code === 503;
-    this.#settle(waiting, isStatus ? noResponders : { kind: 'reply', message });
+    this.#settle(waiting, isNoResponders(message) ? noResponders : { kind: 'reply', message });
   }
 
   #handleStatus(status: LinkStatus): void {
@@ -152,6 +176,11 @@ export class ReplyInbox<Waiting extends WaitingReply> {
     this.#waiting.clear();
     for (const waiting of all) this.#settle(waiting, disconnected);
   }
+}
+
+/** Whether it is the server's word that nobody listens to what a message was sent to. */
+export function isNoResponders(message: Msg): boolean {
+  return message.data.length === 0 && message.headers?.code === 503;
 }
 
 /** Message headers of plain names and values. @throws EngineError `INVALID_ARGUMENT` for a line break or a bad name */

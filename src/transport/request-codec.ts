@@ -29,6 +29,7 @@ const packr = new Packr({ ...options });
 const envelopeFields: ReadonlySet<string> = new Set(['v', 'commands']);
 const commandsHead = envelopeHead('commands');
 const repliesHead = envelopeHead('replies');
+const mapOfThree = 0x83;
 
 /** One command as MessagePack, encoded once however often it is sent. */
 export function encodeCommand(command: ShardCommand): Uint8Array {
@@ -61,11 +62,24 @@ export function decodeRequest(bytes: Uint8Array, maximumBytes = maximumMessageBy
 /**
  * The answer to a request. Replies that do not fit under `maximumBytes` are replaced: one too large by itself by
  * `PAYLOAD_TOO_LARGE`, one for which the others left no room by `UNAVAILABLE`, so that the client asks for it again.
+ *
+ * @param of - the places of the replies' commands in the request, for one that takes answers in parts; left out: all of them, in order
  */
-export function encodeReplies(replies: readonly Reply[], maximumBytes = maximumMessageBytes): Uint8Array {
+export function encodeReplies(
+  replies: readonly Reply[],
+  maximumBytes = maximumMessageBytes,
+  of?: readonly number[],
+): Uint8Array {
+  const envelope: ReplyEnvelope =
+    of === undefined ? { v: protocolVersion, replies } : { v: protocolVersion, replies, of };
+  const whole: Uint8Array = packr.pack(envelope);
+  if (whole.length <= maximumBytes) return whole;
+  const places = of === undefined ? new Uint8Array(0) : Buffer.concat([packr.pack('of'), packr.pack(of)]);
   const encoded = replies.map((reply) => packr.pack(reply) as Uint8Array);
-  const total = encoded.reduce((sum, bytes) => sum + bytes.length, envelopeOverheadBytes);
-  return assemble(repliesHead, total <= maximumBytes ? encoded : replaceOversized(encoded, maximumBytes));
+  const fitting = replaceOversized(encoded, maximumBytes - places.length);
+  const answer = Buffer.concat([assemble(repliesHead, fitting), places]);
+  if (of !== undefined) answer[0] = mapOfThree;
+  return answer;
 }
 
 /** The answer to a request that was rejected as a whole: one error, whatever the number of its commands. */
@@ -73,20 +87,36 @@ export function encodeRejection(error: EngineError): Uint8Array {
   return encodeReplies([{ kind: 'error', error: error.toReport() }]);
 }
 
+/** What an answer holds. */
+export interface DecodedAnswer {
+  readonly replies: readonly Reply[];
+  /** The places of the replies' commands in the request; null: one for each command, in their order. */
+  readonly of: readonly number[] | null;
+}
+
 /**
- * The replies of an answer to `count` commands, in their order; a rejection of the whole request stands for each of them.
+ * The replies of an answer to `count` commands; a rejection of the whole request stands for each of them.
  *
  * @throws EngineError `INVALID_MESSAGE`, `UNSUPPORTED_VERSION` when the bytes are not such an answer
  */
-export function decodeReplies(bytes: Uint8Array, count: number): ReplyEnvelope['replies'] {
+export function decodeReplies(bytes: Uint8Array, count: number): DecodedAnswer {
   const envelope = unpackEnvelope(bytes, 'answer');
   const values = envelope['replies'];
   if (!Array.isArray(values)) throw new EngineError('INVALID_MESSAGE', 'the answer has no list of replies');
   const replies = values.map(parseReply);
+  const of = envelope['of'];
+  if (of !== undefined) return { replies, of: parsePlaces(of, replies.length, count) };
   const first = replies[0];
-  if (replies.length === count) return replies;
-  if (replies.length === 1 && first?.kind === 'error') return Array.from({ length: count }, () => first);
+  if (replies.length === count) return { replies, of: null };
+  if (replies.length === 1 && first?.kind === 'error')
+    return { replies: Array.from({ length: count }, () => first), of: null };
   throw new EngineError('INVALID_MESSAGE', `the answer has ${replies.length} replies to ${count} commands`);
+}
+
+function parsePlaces(of: unknown, replyCount: number, count: number): readonly number[] {
+  const isPlace = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0 && Number(value) < count;
+  if (Array.isArray(of) && of.length === replyCount && of.every(isPlace)) return of as readonly number[];
+  throw new EngineError('INVALID_MESSAGE', 'the answer has replies to commands that were not sent', { field: 'of' });
 }
 
 function decodeEnvelope(bytes: Uint8Array, maximumBytes: number): readonly unknown[] {
@@ -147,6 +177,7 @@ const replyKinds: ReadonlySet<unknown> = new Set<Reply['kind']>([
   'task',
   'ended',
   'pending',
+  'completed',
   'page',
   'error',
 ]);

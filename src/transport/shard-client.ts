@@ -2,7 +2,7 @@ import { backoffDelayMs, retryDefaults, type RetryPolicy } from '../core/backoff
 import { asError, EngineError, invalidArgument, unreachable } from '../core/errors.ts';
 import { forbiddenError } from '../core/forbidden.ts';
 import { shardOf } from '../core/hash.ts';
-import type { ShardId } from '../core/ids.ts';
+import type { ShardId, TaskId } from '../core/ids.ts';
 import type { ListQuery, ShardCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { shardSubject } from '../core/subjects.ts';
@@ -10,20 +10,23 @@ import type { Bus, RequestOutcome } from '../ports/bus.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Random } from '../ports/random.ts';
 import { AbortWatch } from './abort-watch.ts';
-import { DeadlineWatch } from './deadline-watch.ts';
+import { DeadlineWatch, type Expiring } from './deadline-watch.ts';
 import {
+  type CommandFacts,
   errorReply,
   giveUp,
   judgeReply,
   noOwnerReport,
-  type PendingCommand,
-  type TryVerdict,
+  PendingCommand,
+  type TravelClass,
+  type TryAgain,
 } from './pending-command.ts';
 import { RequestLanes, type RequestLaneLimits } from './request-lanes.ts';
 import { traceHeaders, traceHeadroomBytes } from './trace-headers.ts';
 import {
   assembleRequest,
   decodeReplies,
+  type DecodedAnswer,
   encodeCommand,
   envelopeOverheadBytes,
   maximumMessageBytes,
@@ -91,8 +94,8 @@ export interface SendOptions {
  * A try that has no answer after a second is sent once more beside itself, and the first answer counts. The mailbox knows the command
  * ids, so that both have one effect; an answer that comes later is dropped.
  *
- * Commands of one turn to one shard share an envelope. Waiting reads and lists go alone: the replies of an envelope come
- * together. Commands of one task that are sent without awaiting each other may arrive in another order.
+ * Commands of one turn to one shard share an envelope. Those that wait share one too where the owner answers each as soon as it can; an
+ * older owner's replies come together, so that they go alone, as lists do. Commands of one task that are sent without awaiting each other may arrive in another order.
  */
 export class ShardClient {
   readonly #bus: Bus;
@@ -104,6 +107,10 @@ export class ShardClient {
   readonly #lanes: RequestLanes;
   readonly #pending: DeadlineWatch<PendingCommand>;
   readonly #timers = new Set<TimerHandle>();
+  /** Tries whose commands are to be sent once more beside themselves. */
+  readonly #repeats: DeadlineWatch<Try>;
+  /** Shards whose last answer came from an owner that answers in parts. */
+  readonly #inParts = new Set<ShardId>();
   readonly #aborts = new AbortWatch();
   #repeatedRequests = 0;
   #closed = false;
@@ -126,8 +133,10 @@ export class ShardClient {
     this.#lanes = new RequestLanes({
       clock: deps.clock,
       limits: this.#limits,
-      request: (shard, batch) => this.#request(shard, batch),
+      request: (shard, batch, onOver) => this.#request(shard, batch, onOver),
+      answersInParts: (shard) => this.#inParts.has(shard),
     });
+    this.#repeats = new DeadlineWatch({ clock: deps.clock, expire: (due) => this.#repeat(due) });
   }
 
   /** Number of shards of the cluster. */
@@ -153,15 +162,21 @@ export class ShardClient {
    * NATS user lacks a permission.
    */
   send(command: TaskCommand, options: SendOptions): Promise<Reply> {
-    const waitMs = command.type === 'task.result' ? command.waitMs : 0;
+    const waitMs = 'waitMs' in command ? command.waitMs : undefined;
+    const travel = waitMs === undefined || (waitMs === 0 && command.type === 'task.result') ? 'shared' : 'waiting';
     return this.#enqueue(
       shardOf(command.taskId, this.#shardCount),
       command,
       command.taskId,
       options,
-      waitMs,
-      waitMs > 0,
+      waitMs ?? 0,
+      travel,
     );
+  }
+
+  /** Whether the task's owner answers in parts, by its last answer: what older owners do not know may be asked of it. */
+  answersInParts(taskId: TaskId): boolean {
+    return this.#inParts.has(shardOf(taskId, this.#shardCount));
   }
 
   /** The replies in the order of the commands, grouped into as few requests as the limits allow. Never rejects. */
@@ -171,7 +186,7 @@ export class ShardClient {
 
   /** A page of one shard's tasks. Never rejects. */
   list(shard: ShardId, query: Omit<ListQuery, 'type'>, options: SendOptions): Promise<Reply> {
-    return this.#enqueue(shard, { type: 'task.list', ...query }, `the list of shard ${shard}`, options, 0, true);
+    return this.#enqueue(shard, { type: 'task.list', ...query }, `the list of shard ${shard}`, options, 0, 'alone');
   }
 
   /** Ends every pending command with `CANCELED` and takes no new one. */
@@ -180,7 +195,8 @@ export class ShardClient {
     for (const timer of this.#timers) timer.cancel();
     this.#timers.clear();
     for (const pending of this.#pending.items())
-      pending.settle(canceledReply(pending.subject, 'the client was closed'));
+      pending.settle(canceledReply(pending.facts.subject, 'the client was closed'));
+    for (const attempt of this.#repeats.items()) this.#repeats.remove(attempt);
   }
 
   #enqueue(
@@ -189,7 +205,7 @@ export class ShardClient {
     subject: string,
     options: SendOptions,
     waitMs: number,
-    alone: boolean,
+    travel: TravelClass,
   ): Promise<Reply> {
     const { deadlineMs, signal } = options;
     const refused = this.#refuseAtOnce(subject, deadlineMs, signal);
@@ -197,39 +213,31 @@ export class ShardClient {
     const encoded = this.#encode(command, subject);
     if ('kind' in encoded) return Promise.resolve(encoded);
     const now = this.#clock.monotonicMs();
+    const facts: CommandFacts = {
+      shard,
+      subject,
+      bytes: encoded.bytes,
+      traceparent: options.traceparent,
+      travel,
+      deadlineAt: now + deadlineMs,
+      deadlineMs,
+      // A third of the deadline, so that a lost reply leaves time for a second and a third try.
+      // Nobody is to answer a waiting read before its time; a list costs its owner too much to be asked for twice.
+      repeatAfterMs: travel === 'alone' ? Infinity : waitMs + this.#limits.repeatAfterMs,
+      tryTimeoutMs: waitMs + Math.max(leastTryTimeoutMs, Math.min(this.#limits.tryTimeoutMs, deadlineMs / 3)),
+    };
     return new Promise((resolve) => {
-      const onAbort = (): void => pending.settle(canceledReply(subject, 'the caller canceled it'));
-      const pending: PendingCommand = {
-        shard,
-        subject,
-        bytes: encoded.bytes,
-        traceparent: options.traceparent,
-        alone,
-        deadlineAt: now + deadlineMs,
-        deadlineMs,
-        // A third of the deadline, so that a lost reply leaves time for a second and a third try.
-        // Nobody is to answer a waiting read before its time; a list costs its owner too much to be asked for twice.
-        repeatAfterMs: alone && waitMs === 0 ? Infinity : waitMs + this.#limits.repeatAfterMs,
-        tryTimeoutMs: waitMs + Math.max(leastTryTimeoutMs, Math.min(this.#limits.tryTimeoutMs, deadlineMs / 3)),
-        settled: false,
-        inFlight: 0,
-        isTried: false,
-        tries: 0,
-        uncertain: false,
-        refusal: null,
-        settle: (reply) => {
-          if (pending.settled) return;
-          pending.settled = true;
-          this.#pending.remove(pending);
-          forgetSignal?.();
-          resolve(reply);
-        },
-      };
-      const forgetSignal = signal === undefined ? undefined : this.#aborts.add(signal, onAbort);
+      const pending = new PendingCommand(facts, resolve, this.#onSettled);
+      if (signal !== undefined) {
+        const onAbort = (): void => pending.settle(canceledReply(subject, 'the caller canceled it'));
+        pending.forgetSignal = this.#aborts.add(signal, onAbort);
+      }
       this.#pending.add(pending, now);
       this.#lanes.add(pending);
     });
   }
+
+  readonly #onSettled = (pending: PendingCommand): void => this.#pending.remove(pending);
 
   #refuseAtOnce(subject: string, deadlineMs: number, signal: AbortSignal | undefined): Reply | null {
     if (this.#closed) return canceledReply(subject, 'the client is closed');
@@ -275,131 +283,173 @@ export class ShardClient {
     }
   }
 
-  /** One try of each command; resolves when it is over for all of them, whatever is still without an answer then. */
-  #request(shard: ShardId, batch: readonly PendingCommand[]): Promise<void> {
-    return new Promise((resolve) => {
-      for (const pending of batch) {
-        pending.isTried = true;
-        pending.tries += 1;
-      }
-      const endWhenOver = (): void => {
-        if (batch.some(({ isTried, settled }) => isTried && !settled)) return;
-        forget();
-        resolve();
-      };
-      const forget = this.#repeatLater(shard, batch, endWhenOver);
-      void this.#sendOnce(shard, batch).then(endWhenOver);
-    });
-  }
-
-  /** @returns takes it back */
-  #repeatLater(shard: ShardId, batch: readonly PendingCommand[], onAnswered: () => void): () => void {
-    const delayMs = batch.reduce((least, { repeatAfterMs }) => Math.min(least, repeatAfterMs), Infinity);
-    if (delayMs === Infinity) return () => {};
-    const timer = this.#clock.setTimer(delayMs, () => {
-      this.#timers.delete(timer);
-      const open = batch.filter(
-        ({ isTried, settled, inFlight }) => isTried && !settled && inFlight < maximumInFlightPerCommand,
-      );
-      if (open.length === 0) return;
-      this.#repeatedRequests += 1;
-      void this.#sendOnce(shard, open).then(onAnswered);
-    });
-    this.#timers.add(timer);
-    return () => {
-      timer.cancel();
-      this.#timers.delete(timer);
-    };
-  }
-
-  async #sendOnce(shard: ShardId, batch: readonly PendingCommand[]): Promise<void> {
+  /** One try of each command; over when none of them waits for it any more, whatever is still without an answer then. */
+  #request(shard: ShardId, batch: readonly PendingCommand[], onOver: () => void): void {
+    let repeatAfterMs = Infinity;
+    for (const pending of batch) {
+      pending.isTried = true;
+      pending.tries += 1;
+      repeatAfterMs = Math.min(repeatAfterMs, pending.facts.repeatAfterMs);
+    }
     const now = this.#clock.monotonicMs();
+    const tries = triesOf(batch);
+    const attempt: Try = { shard, batch, tries, onOver, sentAt: now, deadlineAt: now + repeatAfterMs, isOver: false };
+    if (repeatAfterMs !== Infinity) this.#repeats.add(attempt, now);
+    this.#sendOnce(attempt, batch, tries, now);
+  }
+
+  #endWhenOver(attempt: Try): void {
+    const { batch, tries } = attempt;
+    if (attempt.isOver || batch.some((pending, index) => isOpen(pending, tries[index]))) return;
+    attempt.isOver = true;
+    this.#repeats.remove(attempt);
+    attempt.onOver();
+  }
+
+  /** Sends once more what should have had an answer by now. */
+  #repeat(attempt: Try): void {
+    if (attempt.isOver || this.#closed) return;
+    const now = this.#clock.monotonicMs();
+    const due: PendingCommand[] = [];
+    let nextAt = Infinity;
+    for (const [index, pending] of attempt.batch.entries()) {
+      if (!isOpen(pending, attempt.tries[index])) continue;
+      const repeatAt = attempt.sentAt + pending.facts.repeatAfterMs;
+      if (repeatAt > now) nextAt = Math.min(nextAt, repeatAt);
+      else if (repeatAt > attempt.sentAt && pending.inFlight < maximumInFlightPerCommand) due.push(pending);
+    }
+    if (nextAt !== Infinity) {
+      attempt.deadlineAt = nextAt;
+      this.#repeats.add(attempt, now);
+    }
+    if (due.length === 0) return;
+    this.#repeatedRequests += 1;
+    this.#sendOnce(attempt, due, triesOf(due), now);
+  }
+
+  #sendOnce(attempt: Try, batch: readonly PendingCommand[], tries: readonly number[], now: number): void {
     let timeoutMs = 1;
     for (const pending of batch) {
       pending.inFlight += 1;
-      timeoutMs = Math.max(timeoutMs, Math.min(pending.tryTimeoutMs, pending.deadlineAt - now));
+      timeoutMs = Math.max(timeoutMs, Math.min(pending.facts.tryTimeoutMs, pending.deadlineAt - now));
     }
-    const tries = batch.map((pending) => pending.tries);
-    const body = assembleRequest(batch.map((pending) => pending.bytes));
-    const outcome = await this.#bus.request(shardSubject(this.#namespace, shard), body, {
+    const body = assembleRequest(batch.map(({ facts }) => facts.bytes));
+    const call: Call = { attempt, open: [...batch], tries };
+    const options = {
       timeoutMs: Math.ceil(timeoutMs),
       headers: this.#traceHeaders(batch, body.length),
-    });
-    for (const pending of batch) pending.inFlight -= 1;
-    this.#settleOrRetry(shard, batch, tries, outcome);
+      onPart: (part: Uint8Array): void => this.#takeAnswer(call, part),
+    };
+    void this.#bus
+      .request(shardSubject(this.#namespace, attempt.shard), body, options)
+      .then((outcome) => this.#takeOutcome(call, outcome));
   }
 
   #traceHeaders(batch: readonly PendingCommand[], bodyBytes: number): Readonly<Record<string, string>> | undefined {
     // Nobody traces, mostly, and then this is all that it costs.
-    if (batch.every(({ traceparent }) => traceparent === undefined)) return undefined;
+    if (batch.every(({ facts }) => facts.traceparent === undefined)) return undefined;
     const roomBytes = traceHeadroomBytes + this.#limits.maximumRequestBytes - bodyBytes;
     return traceHeaders(
-      batch.map(({ traceparent }) => traceparent),
+      batch.map(({ facts }) => facts.traceparent),
       roomBytes,
     );
   }
 
-  #settleOrRetry(
-    shard: ShardId,
-    batch: readonly PendingCommand[],
-    tries: readonly number[],
-    outcome: RequestOutcome,
-  ): void {
-    const verdicts = this.#judge(shard, batch, outcome);
-    const again = new Map<number, PendingCommand[]>();
-    for (const [index, pending] of batch.entries()) {
-      const verdict = verdicts[index];
-      if (pending.settled || verdict === undefined) continue;
-      if (verdict.kind === 'settle') {
-        pending.settle(verdict.reply);
-        continue;
-      }
-      pending.uncertain ||= verdict.uncertain;
-      // A late refusal of a try that is over decides nothing.
-      if (!pending.isTried || pending.tries !== tries[index]) continue;
-      pending.isTried = false;
-      // What the refusal did not see: the same command in a request that somebody else may have received.
-      pending.uncertain ||= pending.inFlight > 0;
-      pending.refusal = verdict.refusal ?? pending.refusal;
-      const group = again.get(verdict.floorMs);
-      if (group === undefined) again.set(verdict.floorMs, [pending]);
-      else group.push(pending);
-    }
-    for (const [floorMs, group] of again) this.#retryLater(group, floorMs);
-  }
-
-  #judge(shard: ShardId, batch: readonly PendingCommand[], outcome: RequestOutcome): readonly TryVerdict[] {
+  #takeOutcome(call: Call, outcome: RequestOutcome): void {
+    const { shard } = call.attempt;
     switch (outcome.kind) {
       case 'reply':
-        return this.#judgeReplies(outcome.body, batch.length);
-      case 'no-responders': {
-        const refusal = noOwnerReport(shard, this.#namespace);
-        return batch.map(() => ({ kind: 'retry', uncertain: false, refusal, floorMs: 0 }));
-      }
+        // The last answer: what it leaves out was lost with a part.
+        this.#takeAnswer(call, outcome.body);
+        return this.#settleOpen(call, { uncertain: true, refusal: null, floorMs: 0 });
+      case 'no-responders':
+        this.#inParts.delete(shard);
+        return this.#settleOpen(call, { uncertain: false, refusal: noOwnerReport(shard, this.#namespace), floorMs: 0 });
       case 'timeout':
       case 'disconnected':
-        return batch.map(() => ({ kind: 'retry', uncertain: true, refusal: null, floorMs: 0 }));
-      case 'forbidden': {
-        const reply: Reply = { kind: 'error', error: forbiddenError(outcome).toReport() };
-        return batch.map(() => ({ kind: 'settle', reply }));
-      }
+        this.#inParts.delete(shard);
+        return this.#settleOpen(call, { uncertain: true, refusal: null, floorMs: 0 });
+      case 'forbidden':
+        return this.#settleOpen(call, { kind: 'error', error: forbiddenError(outcome).toReport() });
       default:
         return unreachable(outcome);
     }
   }
 
-  #judgeReplies(body: Uint8Array, count: number): readonly TryVerdict[] {
+  #takeAnswer(call: Call, body: Uint8Array): void {
+    let answer: DecodedAnswer;
     try {
-      return decodeReplies(body, count).map(judgeReply);
+      answer = decodeReplies(body, call.open.length);
     } catch (error) {
       const report = error instanceof EngineError ? error.toReport() : null;
-      const reply: Reply =
-        report === null ? errorReply('INTERNAL', asError(error).message) : { kind: 'error', error: report };
-      return Array.from({ length: count }, () => ({ kind: 'settle', reply }));
+      this.#settleOpen(
+        call,
+        report === null ? errorReply('INTERNAL', asError(error).message) : { kind: 'error', error: report },
+      );
+      return;
     }
+    const { replies, of } = answer;
+    if (of === null) this.#inParts.delete(call.attempt.shard);
+    else this.#inParts.add(call.attempt.shard);
+    let again: Retries | null = null;
+    for (let place = 0; place < replies.length; place += 1) {
+      const reply = replies[place] as Reply;
+      const index = of === null ? place : (of[place] as number);
+      const why = judgeReply(reply);
+      if (why === null) this.#answered(call, index)?.settle(reply);
+      else again = this.#refused(call, index, why, again);
+    }
+    if (again !== null) this.#retryLater(again);
+    this.#endWhenOver(call.attempt);
   }
 
-  #retryLater(group: readonly PendingCommand[], floorMs: number): void {
+  /** The same for all commands of a request that have no answer. */
+  #settleOpen(call: Call, what: TryAgain | Reply): void {
+    let again: Retries | null = null;
+    for (let index = 0; index < call.open.length; index += 1) {
+      if ('kind' in what) this.#answered(call, index)?.settle(what);
+      else again = this.#refused(call, index, what, again);
+    }
+    if (again !== null) this.#retryLater(again);
+    this.#endWhenOver(call.attempt);
+  }
+
+  /** The command at that place of a request, the first time that an answer to it comes. */
+  #answered(call: Call, index: number): PendingCommand | null {
+    const pending = call.open[index] ?? null;
+    if (pending === null) return null;
+    call.open[index] = null;
+    pending.inFlight -= 1;
+    return pending;
+  }
+
+  #refused(
+    call: Call,
+    index: number,
+    { uncertain, refusal, floorMs }: TryAgain,
+    again: Retries | null,
+  ): Retries | null {
+    const pending = this.#answered(call, index);
+    if (pending === null || pending.settled) return again;
+    pending.uncertain ||= uncertain;
+    // A late refusal of a try that is over decides nothing.
+    if (!pending.isTried || pending.tries !== call.tries[index]) return again;
+    pending.isTried = false;
+    // What the refusal did not see: the same command in a request that somebody else may have received.
+    pending.uncertain ||= pending.inFlight > 0;
+    pending.refusal = refusal ?? pending.refusal;
+    const retries: Retries = again ?? new Map();
+    const group = retries.get(floorMs);
+    if (group === undefined) retries.set(floorMs, [pending]);
+    else group.push(pending);
+    return retries;
+  }
+
+  #retryLater(retries: Retries): void {
+    for (const [floorMs, group] of retries) this.#retryGroupLater(group, floorMs);
+  }
+
+  #retryGroupLater(group: readonly PendingCommand[], floorMs: number): void {
     const now = this.#clock.monotonicMs();
     const tries = group.reduce((most, pending) => Math.max(most, pending.tries), 1);
     const backoffMs = backoffDelayMs(pauses, tries, this.#random.next());
@@ -424,6 +474,40 @@ export class ShardClient {
       this.#timers.add(timer);
     }
   }
+}
+
+/** One try of the commands of an envelope. */
+interface Try extends Expiring {
+  readonly shard: ShardId;
+  readonly batch: readonly PendingCommand[];
+  /** Which try of each command it is. */
+  readonly tries: readonly number[];
+  readonly onOver: () => void;
+  readonly sentAt: number;
+  /** When some of it is to be sent again. */
+  deadlineAt: number;
+  isOver: boolean;
+}
+
+/** One request of a try: its first, or one that repeats it. */
+interface Call {
+  readonly attempt: Try;
+  /** By their places in the request; null: answered. */
+  readonly open: (PendingCommand | null)[];
+  /** Which try of each command it belongs to. */
+  readonly tries: readonly number[];
+}
+
+/** What is to be tried again, by how long it has to wait at least. */
+type Retries = Map<number, PendingCommand[]>;
+
+function triesOf(batch: readonly PendingCommand[]): readonly number[] {
+  return batch.map(({ tries }) => tries);
+}
+
+/** Whether the command still waits for that try of it. */
+function isOpen(pending: PendingCommand, attempt: number | undefined): boolean {
+  return pending.isTried && !pending.settled && pending.tries === attempt;
 }
 
 function canceledReply(subject: string, why: string): Reply {

@@ -9,7 +9,8 @@ import type { Counter } from '../ports/metrics.ts';
 import type { Tracing } from '../ports/tracing.ts';
 import { startHandlingSpan } from './request-spans.ts';
 import { readTraceHeaders } from './trace-headers.ts';
-import { decodeRequest, encodeRejection, encodeReplies } from './request-codec.ts';
+import { AnswersInParts, type RequestAnswers, WholeAnswer } from './request-answers.ts';
+import { decodeRequest, encodeRejection } from './request-codec.ts';
 
 /** Takes one command; calls `respond` exactly once. */
 export type DeliverCommand = (command: ShardCommand, respond: (reply: Reply) => void) => void;
@@ -42,20 +43,19 @@ function handle(deps: ShardServiceDeps, shard: ShardId, request: BusRequest, del
   const decoded = decodeRequest(request.body);
   if (decoded.kind === 'rejected') return request.reply(encodeRejection(decoded.error));
   const { commands } = decoded;
-  const replies: Reply[] = Array.from({ length: commands.length });
-  let missing = commands.length;
-  // An empty request has an empty answer.
-  if (missing === 0) return request.reply(encodeReplies([]));
+  const answers = answersTo(request, commands.length, deps.maximumReplyBytes);
   const traceparents = readTraceHeaders(request.headers, commands.length);
   for (const [index, command] of commands.entries()) {
-    const settle = (reply: Reply): void => {
-      replies[index] = reply;
-      missing -= 1;
-      if (missing === 0) request.reply(encodeReplies(replies, deps.maximumReplyBytes));
-    };
+    const settle = (reply: Reply): void => answers.add(index, reply);
     if (command instanceof EngineError) settle({ kind: 'error', error: command.toReport() });
     else deliverTraced(deps, shard, command, traceparents[index], deliver, settle);
   }
+}
+
+function answersTo(request: BusRequest, count: number, maximumBytes: number): RequestAnswers {
+  return request.takesParts === true
+    ? new AnswersInParts(request, count, maximumBytes)
+    : new WholeAnswer(request, count, maximumBytes);
 }
 
 /** The trace goes along with the command: what a task makes of it later is linked to who asked for it. */

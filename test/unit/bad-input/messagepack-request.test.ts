@@ -232,7 +232,7 @@ describe('a shard’s subject', () => {
     const outcome = await bus.request('cabinet.shard.0', Buffer.from('{}'), { timeoutMs: 1_000 });
     expect(outcome).toMatchObject({ kind: 'reply' });
     if (outcome.kind === 'reply')
-      expect(decodeReplies(outcome.body, 3)).toMatchObject(
+      expect(decodeReplies(outcome.body, 3).replies).toMatchObject(
         Array.from({ length: 3 }, () => ({ kind: 'error', error: { code: 'INVALID_MESSAGE' } })),
       );
     expect(delivered).toEqual([]);
@@ -253,7 +253,7 @@ describe('the answer of an owner', () => {
   ];
 
   it.each(answers)('of an error that is none, %j, is an error with its parts of their types', (reply) => {
-    const [read] = decodeReplies(plain({ v: 1, replies: [reply] }), 1);
+    const [read] = decodeReplies(plain({ v: 1, replies: [reply] }), 1).replies;
     const { error } = read as unknown as { readonly error: Readonly<Record<string, unknown>> };
     for (const part of ['code', 'message', 'field', 'limit', 'got', 'hint'])
       expect(['string', 'undefined']).toContain(typeof error[part]);

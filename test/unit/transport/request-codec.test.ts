@@ -163,12 +163,12 @@ describe('an answer', () => {
       kind: 'error',
       error: new EngineError('MAILBOX_FULL', 'full', { retryAfterMs: 7 }).toReport(),
     };
-    expect(decodeReplies(encodeReplies([done, full, done]), 3)).toEqual([done, full, done]);
+    expect(decodeReplies(encodeReplies([done, full, done]), 3)).toEqual({ replies: [done, full, done], of: null });
   });
 
   it('that rejects the whole request stands for each of its commands: UNSUPPORTED_VERSION', () => {
     const error = new EngineError('UNSUPPORTED_VERSION', 'v');
-    const replies = decodeReplies(encodeRejection(error), 3);
+    const { replies } = decodeReplies(encodeRejection(error), 3);
     const reply = { kind: 'error', error: error.toReport() };
     expect(replies).toEqual([reply, reply, reply]);
   });
@@ -178,7 +178,7 @@ describe('an answer', () => {
       v: 1,
       replies: [{ kind: 'error', error: { code: 'NEWER', message: 'm', retryable: true } }],
     });
-    expect(decodeReplies(bytes, 1)).toMatchObject([
+    expect(decodeReplies(bytes, 1).replies).toMatchObject([
       { error: { code: 'INTERNAL', message: 'NEWER: m', retryable: false } },
     ]);
   });
@@ -202,7 +202,7 @@ describe('an answer', () => {
     const sized = (length: number): Reply => ({ kind: 'pending', taskId: 't-1' as never, state: 'x'.repeat(length) });
     const bytes = encodeReplies([sized(10), sized(5_000), sized(2_000), sized(2_000)], 4_096);
     expect(bytes.length).toBeLessThanOrEqual(4_096);
-    expect(decodeReplies(bytes, 4)).toMatchObject([
+    expect(decodeReplies(bytes, 4).replies).toMatchObject([
       { kind: 'pending' },
       { kind: 'error', error: { code: 'PAYLOAD_TOO_LARGE' } },
       { kind: 'pending' },
