@@ -211,7 +211,8 @@ async function beInTrouble(ctx: Context, of: readonly Trouble[]): Promise<void> 
       if (ctx.attempt <= 2) throw new RateLimitedError('too much', 500 + draw(ctx, 'limit') * 3_000);
       return;
     case 'fatal':
-      if (ctx.attempt === 1) throw new FatalError('it cannot work');
+      // Some fail after a redrive too: there a command meets a later dead letter than the one that it was given for.
+      if (ctx.attempt <= 1 + Math.floor(unitHash(`${ctx.taskId} fatal`) * 3)) throw new FatalError('it cannot work');
       return;
     case 'stuck':
       if (ctx.attempt > 1) return;

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { LiveConnection } from '../../../../src/admin/live/live-connection.ts';
+import { beginSubscription } from '../../../../src/admin/live/protocol.ts';
 import type { PipelineEvent } from '../../../../src/projections/cloud-event.ts';
 import { eventsOfEntry } from '../../../../src/projections/cloud-event.ts';
 import { VirtualClock } from '../../../../src/testing.ts';
@@ -195,4 +196,33 @@ describe('the event feed of the socket, in any order of events, slow readers, lo
       { numRuns: 40 },
     );
   });
+});
+
+describe('the event feed of the socket', () => {
+  it.each(['from memory', 'from the journal'])(
+    'I54: resumes %s after each event in turn, within an entry too, and goes on with the next',
+    async (source) => {
+      const story = new Story(undefined);
+      // Entries of one to six records, so that most events have others of their entry behind them.
+      story.come(0);
+      for (const count of [3, 1, 4, 2]) {
+        story.commit(count % 2, count);
+        await story.do({ type: 'pass', ms: 30 });
+      }
+      const ids = story.log.map(({ id }) => id);
+      expect(new Set(ids.map((id) => id.split('-')[0])).size).toBe(4);
+      for (const [index, id] of ids.entries()) {
+        if (source === 'from the journal') await story.restart();
+        const reader = new EventReader();
+        reader.subscription = beginSubscription(id);
+        const { socket, connection } = story.world.connect();
+        socket.onFrame = (frame) => reader.take(frame);
+        story.world.say(connection, reader.message());
+        await story.clock.advance(100);
+        expect([id, reader.events.map((event) => event.id)]).toEqual([id, ids.slice(index + 1)]);
+        connection.ended();
+      }
+      await story.world.feeds.stop();
+    },
+  );
 });
