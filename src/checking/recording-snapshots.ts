@@ -16,7 +16,7 @@ export function recordSnapshots(
     maximumSnapshotBytes: inner.maximumSnapshotBytes,
     writer: (shard, epoch) => recordWriter(inner.writer(shard, epoch), { shard, epoch }, process, registry),
     checkpoint: (shard) => inner.checkpoint(shard),
-    loadLive: (shard) => inner.loadLive(shard),
+    loadLive: (shard, into) => inner.loadLive(shard, into),
     findFinished: (shard, ids) => inner.findFinished(shard, ids),
     finishedIds: (shard) => inner.finishedIds(shard),
   };
@@ -50,5 +50,7 @@ function recordWriter(
       recorder.record({ type: 'checkpoint', shard, epoch, sequence, at: now() });
     },
     dropEarlierEpochs: () => inner.dropEarlierEpochs(),
+    read: (taskIds, ofEpoch) => inner.read(taskIds, ofEpoch),
+    forget: (taskId) => inner.forget(taskId),
   };
 }

@@ -71,6 +71,10 @@ export interface EngineConfig {
   readonly snapshotIntervalMs: number;
   /** Records after which a snapshot round starts early. */
   readonly snapshotEveryRecords: number;
+  /** How long a task waits in memory after its snapshot is stored; then it is let go until a command or its due time. Longer keeps more in memory. */
+  readonly passivateAfterMs: number;
+  /** Tasks in memory of a node, above which those that wait are let go at once. More answer quicker; each takes some 3 kB. */
+  readonly maxResidentTasks: number;
   /** How long a finished task can be found. */
   readonly finishedRetentionMs: number;
   /** How long journal messages are kept for history and audit. */
@@ -114,6 +118,8 @@ export const configDefaults: EngineConfig = {
   maxCommitBytes: 512 * 1024,
   snapshotIntervalMs: 1_000,
   snapshotEveryRecords: 5_000,
+  passivateAfterMs: 10_000,
+  maxResidentTasks: 50_000,
   finishedRetentionMs: 24 * 3_600_000,
   auditWindowMs: 7 * 24 * 3_600_000,
   maxResultWaitMs: 20_000,
@@ -162,6 +168,8 @@ export const configRanges: {
   maxCommitBytes: { least: 4_096, most: 8 * 1024 * 1024 },
   snapshotIntervalMs: { least: 10, most: 3_600_000 },
   snapshotEveryRecords: { least: 1, most: 10_000_000 },
+  passivateAfterMs: { least: 0, most: day },
+  maxResidentTasks: { least: 1, most: 10_000_000 },
   finishedRetentionMs: { least: 1_000, most: 3_650 * day },
   auditWindowMs: { least: 0, most: 3_650 * day },
   maxResultWaitMs: { least: 10, most: 600_000 },

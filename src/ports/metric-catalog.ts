@@ -78,9 +78,21 @@ export const metricCatalog = {
   liveTasks: gauge(
     'live_tasks',
     'sum',
-    'Tasks in memory that have not ended for good, by status',
+    'Tasks that have not ended for good, in memory or not, by status',
     'What the backlog consists of; `unknown` and `deadLettered` wait for a decision',
     ['status'],
+  ),
+  residentTasks: gauge(
+    'resident_tasks',
+    'sum',
+    'Tasks in memory',
+    'Against `maxResidentTasks`: what is above it is queued or runs, or its snapshots are late',
+  ),
+  passiveTasks: gauge(
+    'passive_tasks',
+    'sum',
+    'Tasks that wait and are not in memory',
+    'How large the backlog is beside what is in memory',
   ),
   quarantines: counter(
     'quarantines_total',
@@ -255,6 +267,29 @@ export const metricCatalog = {
     'finished_lookups_total',
     'Submits whose id had to be looked up among finished tasks',
     'When submits are slow: each is a read of the store',
+  ),
+  passivations: counter(
+    'passivations_total',
+    'Tasks that waited and were let go from memory',
+    'Against `activations_total`: many of both mean that `passivateAfterMs` is shorter than most waits',
+  ),
+  activations: counter(
+    'activations_total',
+    'Passive tasks brought back into memory, by a command or by their due time',
+    'Each is a read of the store',
+    ['by'],
+  ),
+  activationSeconds: histogram(
+    'activation_duration_seconds',
+    latencyBuckets,
+    'From asking for a passive task to its state, or to the failure',
+    'When commands to waiting tasks are slow, or many retries are due at once',
+  ),
+  activationFailures: counter(
+    'activation_failures_total',
+    'Snapshots of passive tasks that were missing, stale or unreadable, or that the store did not give; they are tried again',
+    'Any but `unavailable`: the snapshot bucket has lost what it acknowledged',
+    ['reason'],
   ),
   shards: gauge('shards', 'max', 'Shards of the cluster', 'Against the sum of `shards_owned`'),
   shardsOwned: gauge('shards_owned', 'sum', 'Shards that this node serves', 'Less than `shards`: some have no owner'),

@@ -39,6 +39,26 @@ export interface SnapshotWriter {
 
   /** Removes the live snapshots of earlier epochs; call it after this epoch's first checkpoint. @throws as `write` */
   dropEarlierEpochs(): Promise<void>;
+
+  /**
+   * The live snapshots of those of the tasks that have one under that epoch, as the store's leader has them. Whoever asks holds them
+   * against what it knows: a leader that has lost its place may not know it yet. Those of this writer's own epoch are replaced by
+   * what it writes next.
+   *
+   * @throws EngineError `UNAVAILABLE`
+   */
+  read(taskIds: readonly TaskId[], epoch: Epoch): Promise<ReadonlyMap<TaskId, Uint8Array>>;
+
+  /** Keeps nothing in memory about a task whose last write was acknowledged; it is read before anything more is written of it. */
+  forget(taskId: TaskId): void;
+}
+
+/** Where a load puts the live snapshots that it comes by; a Map is one. Of one task the later one counts. */
+export interface LiveSnapshotSink {
+  set(taskId: TaskId, bytes: Uint8Array): unknown;
+  delete(taskId: TaskId): unknown;
+  /** What came so far is void: the load begins anew. */
+  clear(): unknown;
 }
 
 /**
@@ -55,14 +75,12 @@ export interface SnapshotStore {
   checkpoint(shard: ShardId): Promise<Checkpoint | null>;
 
   /**
-   * The shard's checkpoint (or null) and every live snapshot of the checkpoint's epoch, at least as new as that checkpoint.
-   * Without a checkpoint there is nothing to load.
+   * The shard's checkpoint (or null), and into the sink every live snapshot of the checkpoint's epoch, at least as new as that
+   * checkpoint; no more of them in memory than are on their way. Without a checkpoint there is nothing to load.
    *
-   * @throws EngineError `UNAVAILABLE`
+   * @throws EngineError `UNAVAILABLE`, and what the sink throws
    */
-  loadLive(
-    shard: ShardId,
-  ): Promise<{ readonly checkpoint: Checkpoint | null; readonly live: ReadonlyMap<TaskId, Uint8Array> }>;
+  loadLive(shard: ShardId, into: LiveSnapshotSink): Promise<Checkpoint | null>;
 
   /**
    * The finished snapshots of those of the ids that have one, read from the store's leader so that none written before the

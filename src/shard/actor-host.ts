@@ -15,7 +15,7 @@ import type { Sequence, StageName, TaskId } from '../core/ids.ts';
 import type { QueryCommand, SubmitCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import { noteCrash } from '../core/restart-intensity.ts';
-import { endedStatuses, type TaskView } from '../core/task-view.ts';
+import { endedStatuses, type TaskStatus, type TaskView } from '../core/task-view.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -26,6 +26,8 @@ import type { FinishedTasks } from './finished-tasks.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { LiveCounts, type LiveStatus } from './live-counts.ts';
 import { outlookOf } from './outlook-of.ts';
+import type { Passivation } from './passivation.ts';
+import { wakesAt } from './passive-tasks.ts';
 import type { ResultWaiters } from './result-waiters.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
 import type { ShardOwner } from './shard-owner.ts';
@@ -43,6 +45,7 @@ export interface ActorHostDeps {
   readonly stages: StageHost;
   readonly waiters: ResultWaiters;
   readonly finished: FinishedTasks;
+  readonly passivation: Passivation;
   /** The task's state as of a commit, for the write-behind. */
   readonly onChanged: (state: TaskState, sequence: Sequence) => void;
 }
@@ -77,13 +80,19 @@ export class ActorHost {
   }
 
   /** Tasks in memory. */
-  get size(): number {
+  get residentCount(): number {
     return this.#actors.size;
   }
 
-  /** Whether the task is in memory: it lives, or somebody asks for it now. */
+  /** Tasks in memory and passive ones. */
+  get size(): number {
+    const { size, loading } = this.#deps.passivation;
+    return this.#actors.size + size - loading;
+  }
+
+  /** Whether the task lives, in memory or not, or somebody asks for it now. */
   has(taskId: TaskId): boolean {
-    return this.#actors.has(taskId);
+    return this.#actors.has(taskId) || this.#deps.passivation.has(taskId);
   }
 
   /** Commands that wait in mailboxes. */
@@ -115,9 +124,9 @@ export class ActorHost {
 
   /** Puts an outcome of a task's own effects into its mailbox. */
   deliverOutcome(taskId: TaskId, message: ActorMessage): void {
-    const actor = this.#actors.get(taskId);
-    if (actor === undefined) {
-      this.#dropStraggler(taskId, null, message, 'the task has ended');
+    const actor = this.#actors.get(taskId) ?? this.#passiveActor(taskId, message);
+    if (actor === null) {
+      this.#dropStraggler(taskId, null, message, 'the task has ended, or waits for other things');
       return;
     }
     // Never refused for a full mailbox: it is the result of something that this very task has running.
@@ -157,11 +166,39 @@ export class ActorHost {
     return false;
   }
 
-  /** The committed state of every task in memory. */
-  committedViews(): TaskView[] {
-    const views: TaskView[] = [];
-    for (const { committed } of this.#actors.values()) if (committed !== null) views.push(this.view(committed, 'none'));
-    return views;
+  /** Counts the passive tasks of a recovery. */
+  adoptPassive(counts: ReadonlyMap<TaskStatus, number>): void {
+    for (const [status, count] of counts) this.#liveCounts.recovered(status as LiveStatus, count);
+  }
+
+  /** Forgets a task that is as it was stored and has nothing under way; see `Passivation`. */
+  release(state: TaskState): 'released' | 'busy' | 'changed' {
+    const { taskId } = state;
+    const { stages, waiters, clock, config } = this.#deps;
+    const actor = this.#actors.get(taskId);
+    if (actor?.committed !== state) return 'changed';
+    const hasCrashed =
+      clock.monotonicMs() - (actor.crashesMs.at(-1) ?? Number.NEGATIVE_INFINITY) < config.actorRestartPeriodMs;
+    if (!actor.isIdle || hasCrashed || stages.isBusy(taskId) || waiters.has(taskId)) return 'busy';
+    this.#actors.delete(taskId);
+    return 'released';
+  }
+
+  /** Drops the timers of tasks that are not in memory, or that wait for other things by now. */
+  dropStaleTimers(): void {
+    this.#deps.stages.retainTimers(
+      ({ taskId, dueAt }) => this.#actors.get(taskId)?.state?.machine.control.dueAt === dueAt,
+    );
+  }
+
+  /** The committed states of the tasks in memory. */
+  *committedStates(): Generator<TaskState, void, undefined> {
+    for (const { committed } of this.#actors.values()) if (committed !== null) yield committed;
+  }
+
+  /** The committed state of a task in memory, or null. */
+  committedState(taskId: TaskId): TaskState | null {
+    return this.#actors.get(taskId)?.committed ?? null;
   }
 
   /** A task as it is shown outside. */
@@ -195,6 +232,10 @@ export class ActorHost {
     if (known !== undefined) return known;
     const actor = new Actor(taskId, this.#deps.config.mailboxCapacity);
     this.#actors.set(taskId, actor);
+    if (this.#deps.passivation.has(taskId)) {
+      this.#activate(actor, 'command');
+      return actor;
+    }
     this.#deps.finished.find(taskId, (found) => {
       if (this.#actors.get(taskId) !== actor) return;
       if (found.kind === 'failed') {
@@ -209,6 +250,40 @@ export class ActorHost {
       if (actor.mailbox.size > 0) this.#process(actor);
     });
     return actor;
+  }
+
+  /** Of a passive task, to whom only its due time is news: all else that comes without being asked for is late. */
+  #passiveActor(taskId: TaskId, message: ActorMessage): Actor | null {
+    if (message.type !== 'timer.fired' || !this.#deps.passivation.has(taskId)) return null;
+    const actor = new Actor(taskId, this.#deps.config.mailboxCapacity);
+    this.#actors.set(taskId, actor);
+    this.#activate(actor, 'timer');
+    return actor;
+  }
+
+  /** Brings a passive task back; what comes until then waits in its mailbox. */
+  #activate(actor: Actor, by: 'command' | 'timer'): void {
+    const { passivation, stages } = this.#deps;
+    const { taskId } = actor;
+    passivation.load(taskId, by, (outcome) => {
+      if (this.#actors.get(taskId) !== actor) return;
+      if (outcome.kind === 'failed') {
+        this.#actors.delete(taskId);
+        this.#answerAll(actor, outcome.error);
+        return;
+      }
+      const { state } = outcome;
+      actor.state = state;
+      actor.committed = state;
+      actor.phase = 'ready';
+      this.#process(actor);
+      // Its timer was let go with it, and it still waits for that.
+      const dueAt = wakesAt(state);
+      const still = this.#actors.get(taskId)?.state;
+      if (dueAt === null || still?.machine.value !== state.machine.value || still.machine.control.dueAt !== dueAt)
+        return;
+      stages.wakeAt(taskId, dueAt);
+    });
   }
 
   #answerAll(actor: Actor, error: EngineError): void {

@@ -19,6 +19,11 @@ export class LiveCounts {
     return this.#counts;
   }
 
+  /** A recovery has brought back so many tasks in that status. */
+  recovered(status: LiveStatus, count: number): void {
+    this.#counts[status] += count;
+  }
+
   /** The task's committed state has changed. Null: it was not there before. */
   moved(before: TaskState | null, after: TaskState): void {
     if (before?.machine.value === after.machine.value) return;

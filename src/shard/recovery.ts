@@ -1,17 +1,20 @@
 import { replay } from '../actors/evolve.ts';
+import { isAsked } from '../actors/lookup-suspicion.ts';
 import { decodeSnapshot } from '../actors/snapshot-codec.ts';
-import { isFinished, type TaskState } from '../actors/task-state.ts';
+import { isFinished, positionOf, type TaskState } from '../actors/task-state.ts';
 import { decodeCommit } from '../core/commit-codec.ts';
+import type { EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import type { Epoch, Sequence, ShardId, TaskId } from '../core/ids.ts';
 import type { TaskRecord } from '../core/records.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
 import type { Journal } from '../ports/journal.ts';
-import type { SnapshotStore } from '../ports/snapshots.ts';
+import type { SnapshotStore, SnapshotWriter } from '../ports/snapshots.ts';
+import type { PassiveTasks } from './passive-tasks.ts';
 
 /** What a new owner knows of a shard after it has read snapshots and journal. */
 export interface RecoveredShard {
-  /** Tasks that can still go on. */
+  /** Tasks that can still go on, but for those that wait and are passive. */
   readonly live: ReadonlyMap<TaskId, TaskState>;
   /** Tasks that ended after the checkpoint: their finished snapshot may not be written yet. */
   readonly finished: ReadonlyMap<TaskId, TaskState>;
@@ -21,21 +24,45 @@ export interface RecoveredShard {
   readonly replayedRecords: number;
 }
 
+/** What {@link recoverShard} asks of the outside. */
+export interface RecoveryDeps extends ReplayDeps {
+  readonly journal: Journal;
+  readonly snapshots: SnapshotStore;
+  /** Reads single snapshots back. */
+  readonly writer: Pick<SnapshotWriter, 'read'>;
+}
+
 /**
  * Rebuilds a shard from its snapshots and the journal after its checkpoint, up to the owner's own claim: all that earlier
- * owners committed stands before that, whichever replica answers (DESIGN §5.4).
+ * owners committed stands before that, whichever replica answers (DESIGN §5.4). No more states are in memory than of tasks that
+ * go on by themselves, or that the journal tells of.
  *
  * @throws EngineError `LOG_REGRESSED` when the journal ends before the checkpoint, `REPLAY_DIVERGED`, `RECORD_CORRUPT`,
  *   `PIPELINE_UNKNOWN` or `PIPELINE_VERSION_UNKNOWN` when it cannot be trusted, `UNAVAILABLE` when the store is lost on the way
  */
-export async function recoverShard(
-  deps: ReplayDeps & { readonly journal: Journal; readonly snapshots: SnapshotStore },
-  shard: ShardId,
-  claim: Sequence,
-): Promise<RecoveredShard> {
-  const { checkpoint, live: stored } = await deps.snapshots.loadLive(shard);
+export async function recoverShard(deps: RecoveryDeps, shard: ShardId, claim: Sequence): Promise<RecoveredShard> {
+  const { passive, registry } = deps;
   const states = new Map<TaskId, TaskState>();
-  for (const [taskId, bytes] of stored) states.set(taskId, decodeSnapshot(taskId, bytes, deps.registry));
+  const keep = (state: TaskState): void => {
+    if (waitsForCalls(state, deps)) {
+      states.delete(state.taskId);
+      passive.add(state, false);
+    } else {
+      passive.remove(state.taskId);
+      states.set(state.taskId, state);
+    }
+  };
+  const checkpoint = await deps.snapshots.loadLive(shard, {
+    set: (taskId, bytes) => keep(decodeSnapshot(taskId, bytes, registry)),
+    delete: (taskId) => {
+      states.delete(taskId);
+      passive.remove(taskId);
+    },
+    clear: () => {
+      states.clear();
+      passive.clear();
+    },
+  });
   const tail = new JournalTail(deps, states);
   const after = checkpoint?.sequence ?? (0 as Sequence);
   if (after >= claim) {
@@ -50,7 +77,11 @@ export async function recoverShard(
     );
   }
   for await (const entry of deps.journal.read({ shard, after, through: claim })) {
-    for (const record of decodeCommit(entry.body).records) tail.apply(record);
+    const { records } = decodeCommit(entry.body);
+    if (checkpoint !== null && passive.size > 0) {
+      await bringBack(records, deps, { states, shard, epoch: checkpoint.epoch });
+    }
+    for (const record of records) tail.apply(record);
   }
   tail.checkOrphans(shard);
   const live = new Map<TaskId, TaskState>();
@@ -65,9 +96,64 @@ export async function recoverShard(
   };
 }
 
-interface ReplayDeps {
+/**
+ * Whether the task needs nothing of a new owner but its timer: it waits for that or for a command, and no driver is to be asked about
+ * it. Pure.
+ */
+function waitsForCalls(state: TaskState, { registry, maxInterruptions }: ReplayDeps): boolean {
+  const { status, stage } = positionOf(state.machine.value);
+  switch (status) {
+    case 'held':
+    case 'deadLettered':
+      return true;
+    case 'backingOff':
+      return state.machine.control.dueAt !== null;
+    case 'unknown':
+      if (stage === null) return false;
+      return !isAsked(state, registry.find(state.pipeline, state.version).stage(stage), { maxInterruptions });
+    default:
+      return false;
+  }
+}
+
+/**
+ * Takes those tasks back into memory that the records go on from.
+ *
+ * The owner before may still write what it had committed: a newer snapshot is as good, and one that is gone was followed by that of the
+ * task's end. Anything else is a store that does not know what it was just asked for.
+ *
+ * @throws EngineError `UNAVAILABLE`
+ */
+async function bringBack(
+  records: readonly TaskRecord[],
+  { passive, writer, registry, snapshots }: RecoveryDeps,
+  from: { readonly states: Map<TaskId, TaskState>; readonly shard: ShardId; readonly epoch: Epoch },
+): Promise<void> {
+  const wanted = new Map<TaskId, number>();
+  for (const { task, seq } of records) {
+    const known = passive.get(task)?.seq ?? Number.POSITIVE_INFINITY;
+    if (seq > known) wanted.set(task, known);
+  }
+  if (wanted.size === 0) return;
+  const found = await writer.read([...wanted.keys()], from.epoch);
+  const gone = [...wanted.keys()].filter((taskId) => !found.has(taskId));
+  const ended = gone.length === 0 ? found : await snapshots.findFinished(from.shard, gone);
+  for (const [taskId, seq] of wanted) {
+    const bytes = found.get(taskId);
+    const state = bytes === undefined ? null : decodeSnapshot(taskId, bytes, registry);
+    if (state === null ? !ended.has(taskId) : state.seq < seq) {
+      const got = state === null ? 'is gone' : `went back to ${state.seq}`;
+      throw new EngineError('UNAVAILABLE', `the snapshot of task ${taskId} at record ${seq} ${got}`);
+    }
+    passive.remove(taskId);
+    if (state !== null) from.states.set(taskId, state);
+  }
+}
+
+interface ReplayDeps extends Pick<EngineConfig, 'dedupWindowSize' | 'maxInterruptions'> {
   readonly registry: PipelineRegistry;
-  readonly dedupWindowSize: number;
+  /** Is filled with the tasks that wait, whose states are not kept. */
+  readonly passive: PassiveTasks;
 }
 
 /** Applies records to states, passing over what the snapshots have already. */
@@ -85,6 +171,8 @@ class JournalTail {
 
   apply(record: TaskRecord): void {
     this.records += 1;
+    // Those that go on from there were brought back before.
+    if (this.#deps.passive.has(record.task)) return;
     const known = this.#states.get(record.task) ?? null;
     // A finished task's id is free again after its retention, while its records may still stand in the tail.
     const state = known !== null && record.seq === 1 && isFinished(known) ? null : known;

@@ -26,12 +26,16 @@ export class ShardMetrics {
   readonly snapshotWrites: Counter;
   readonly finishedLookups: Counter;
   readonly recoveredTasks: Counter;
+  readonly passivations: Counter;
+  readonly activations: Counter;
+  readonly activationFailures: Counter;
   readonly runningStages: Gauge;
   readonly queuedStages: Gauge;
   readonly suspectsWaiting: Gauge;
   readonly stageSeconds: Histogram;
   readonly stageQueueSeconds: Histogram;
   readonly recoverySeconds: Histogram;
+  readonly activationSeconds: Histogram;
   readonly #commits: Counter;
   readonly #commitSeconds: Histogram;
   readonly #commitRecords: Histogram;
@@ -70,6 +74,10 @@ export class ShardMetrics {
     this.snapshotWrites = metrics.counter(catalog.snapshotWrites);
     this.finishedLookups = metrics.counter(catalog.finishedLookups);
     this.recoveredTasks = metrics.counter(catalog.recoveredTasks);
+    this.passivations = metrics.counter(catalog.passivations);
+    this.activations = metrics.counter(catalog.activations);
+    this.activationFailures = metrics.counter(catalog.activationFailures);
+    this.activationSeconds = metrics.histogram(catalog.activationSeconds);
     this.runningStages = metrics.gauge(catalog.runningStages);
     this.queuedStages = metrics.gauge(catalog.queuedStages);
     this.suspectsWaiting = metrics.gauge(catalog.suspectsWaiting);

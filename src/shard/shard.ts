@@ -3,7 +3,7 @@ import type { StageRunnerDeps } from '../actors/stage-runner.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, EngineError } from '../core/errors.ts';
 import type { Sequence, ShardId, TaskId } from '../core/ids.ts';
-import type { ShardCommand } from '../core/messages.ts';
+import type { ListQuery, ShardCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
 import type { TaskView } from '../core/task-view.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
@@ -11,12 +11,16 @@ import type { Clock } from '../ports/clock.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { Random } from '../ports/random.ts';
-import type { SnapshotStore } from '../ports/snapshots.ts';
+import type { SnapshotStore, SnapshotWriter } from '../ports/snapshots.ts';
 import { ActorHost, overloadRetryAfterMs, toEngineError } from './actor-host.ts';
 import { FinishedTasks } from './finished-tasks.ts';
 import { GroupCommit, lossError } from './group-commit.ts';
 import { JournalTrimmer } from './journal-trimmer.ts';
+import { liveViews } from './live-views.ts';
+import { Passivation } from './passivation.ts';
+import { PassiveTasks } from './passive-tasks.ts';
 import { recoverShard, type RecoveredShard } from './recovery.ts';
+import type { ResidentTasks } from './resident-tasks.ts';
 import { ResultWaiters } from './result-waiters.ts';
 import type { LiveStatus } from './live-counts.ts';
 import type { ShardMetrics } from './shard-metrics.ts';
@@ -38,6 +42,7 @@ export interface ShardDeps {
   readonly registry: PipelineRegistry;
   readonly runner: StageRunnerDeps;
   readonly slots: StageSlots;
+  readonly residents: ResidentTasks;
   /** Whether the node's lease is good for a while; no driver starts when it is not. */
   readonly leaseIsGood: () => boolean;
   /** Whether the node is about to hand all its shards over: one that is opened then starts no stage. False when left out. */
@@ -74,6 +79,9 @@ export class Shard {
   readonly #waiters: ResultWaiters;
   readonly #finished: FinishedTasks;
   readonly #trimmer: JournalTrimmer;
+  readonly #writer: SnapshotWriter;
+  readonly #passive = new PassiveTasks();
+  readonly #passivation: Passivation;
   #writeBehind: WriteBehind | null = null;
   #phase: 'opening' | 'serving' | 'draining' | 'closed' = 'opening';
 
@@ -112,6 +120,24 @@ export class Shard {
       { store: deps.snapshots, registry: deps.registry, clock, logger, metrics },
       owner.shard,
     );
+    this.#writer = deps.snapshots.writer(owner.shard, owner.epoch);
+    this.#passivation = new Passivation(
+      {
+        config,
+        clock,
+        logger,
+        metrics,
+        registry: deps.registry,
+        writer: this.#writer,
+        passive: this.#passive,
+        residents: deps.residents,
+        residentCount: () => this.#host.residentCount,
+        release: (state) => this.#host.release(state),
+        wake: (taskId, dueAt) => this.#host.deliverOutcome(taskId, { type: 'timer.fired', dueAt }),
+        dropStaleTimers: () => this.#host.dropStaleTimers(),
+      },
+      owner,
+    );
     this.#host = new ActorHost(
       {
         config,
@@ -124,6 +150,7 @@ export class Shard {
         stages: this.#stages,
         waiters: this.#waiters,
         finished: this.#finished,
+        passivation: this.#passivation,
         onChanged: (state, sequence) => this.#writeBehind?.changed(state, sequence),
       },
       owner,
@@ -150,8 +177,11 @@ export class Shard {
         {
           journal: deps.journal,
           snapshots: deps.snapshots,
+          writer: shard.#writer,
+          passive: shard.#passive,
           registry: deps.registry,
           dedupWindowSize: deps.config.dedupWindowSize,
+          maxInterruptions: deps.config.maxInterruptions,
         },
         owner.shard,
         claim,
@@ -173,6 +203,8 @@ export class Shard {
   /** Numbers for a console. */
   get stats(): {
     readonly tasks: number;
+    /** Of these, those that are not in memory. */
+    readonly passive: number;
     readonly running: number;
     readonly uncommitted: number;
     readonly waiting: number;
@@ -183,6 +215,7 @@ export class Shard {
   } {
     return {
       tasks: this.#host.size,
+      passive: this.#passivation.size - this.#passivation.loading,
       running: this.#stages.runningCount,
       uncommitted: this.#commit.uncommittedRecords,
       waiting: this.#host.waitingCommands,
@@ -198,8 +231,7 @@ export class Shard {
     const refusal = this.#refusal(command);
     if (refusal !== null) return this.#reject(refusal, respond);
     if (command.type === 'task.list') {
-      const sources = { live: this.#host.committedViews(), finished: () => this.#finishedViews() };
-      void listTasks(command, sources).then(respond, (error: unknown) => this.#reject(toEngineError(error), respond));
+      void this.#list(command).then(respond, (error: unknown) => this.#reject(toEngineError(error), respond));
       return;
     }
     this.#host.deliver(command, respond);
@@ -224,6 +256,7 @@ export class Shard {
     if (this.#phase !== 'serving') return;
     this.#phase = 'draining';
     this.#stages.drain();
+    this.#passivation.drain();
     const reason = new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} is handed over`);
     const grace = this.#deps.clock.setTimer(graceMs, () => this.#stages.releaseAll(reason));
     // A start that is decided runs when its commit is known, and is waited for as every other.
@@ -238,7 +271,9 @@ export class Shard {
 
   /** Starts no stage from here on, which its handover is to go on with: commands are still taken, and what runs may end. */
   startNothing(): void {
-    if (this.#phase === 'serving') this.#stages.drain();
+    if (this.#phase !== 'serving') return;
+    this.#stages.drain();
+    this.#passivation.drain();
   }
 
   /** Ends the grace of a drain that has begun: running drivers are aborted now. */
@@ -253,6 +288,7 @@ export class Shard {
     this.#commit.close();
     this.#stages.close(reason);
     this.#finished.close();
+    this.#passivation.close();
     this.#trimmer.close();
     const untouched: Reply = { kind: 'error', error: this.#notOwner().toReport() };
     const uncertain: Reply = { kind: 'error', error: this.#ownershipLost().toReport() };
@@ -277,13 +313,15 @@ export class Shard {
     const deps = this.#deps;
     this.#writeBehind = new WriteBehind(
       {
-        writer: deps.snapshots.writer(owner.shard, owner.epoch),
+        writer: this.#writer,
         maximumSnapshotBytes: deps.snapshots.maximumSnapshotBytes,
         clock: deps.clock,
         logger: deps.logger,
         metrics: deps.metrics,
         config: deps.config,
         onFinishedWritten: (taskId) => this.#finished.written(taskId),
+        onSaved: (state) => this.#passivation.saved(state),
+        carryOver: () => this.#passivation.carryOver(),
         onCheckpoint: (sequence) => this.#trimmer.checkpointed(sequence),
         onSuperseded: (error) => this.#lose(error),
       },
@@ -301,14 +339,17 @@ export class Shard {
       this.#writeBehind.changed(state, claim);
       if (this.#host.adopt(state, claim, isAfterLoss)) interrupted.push(state.taskId);
     }
+    this.#host.adoptPassive(this.#passive.countByStatus());
+    this.#passivation.restored(recovered.checkpointEpoch);
     for (const taskId of interrupted) this.#host.deliverOutcome(taskId, { type: 'owner.changed' });
-    deps.metrics.recoveredTasks.add(recovered.live.size);
+    deps.metrics.recoveredTasks.add(recovered.live.size + this.#passive.size);
     void this.#finished.fillFilter();
     deps.logger.info(
       {
         shard: owner.shard,
         epoch: owner.epoch,
         live: recovered.live.size,
+        passive: this.#passive.size,
         interrupted: interrupted.length,
         replayedRecords: recovered.replayedRecords,
       },
@@ -361,6 +402,13 @@ export class Shard {
     return new EngineError('OWNERSHIP_LOST', `shard ${this.owner.shard} was given up before its commit was known`, {
       retryAfterMs: overloadRetryAfterMs,
       hint: 'repeat the command with the same id: it takes effect once',
+    });
+  }
+
+  #list(query: ListQuery): Promise<Reply> {
+    return listTasks(query, {
+      live: () => liveViews(query, { host: this.#host, passive: this.#passive, passivation: this.#passivation }),
+      finished: () => this.#finishedViews(),
     });
   }
 

@@ -7,7 +7,7 @@ import { probationOf } from '../actors/suspicion.ts';
 import type { TaskState } from '../actors/task-state.ts';
 import type { EngineConfig } from '../core/config.ts';
 import { asError, assert, EngineError, unreachable } from '../core/errors.ts';
-import type { Epoch, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
+import type { Epoch, Millis, Sequence, ShardId, StageName, TaskId } from '../core/ids.ts';
 import type { LookupStanding, StageWait } from '../core/task-outlook.ts';
 import type { TaskStatus } from '../core/task-view.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
@@ -30,6 +30,12 @@ export interface StageHostDeps {
   readonly deliver: (taskId: TaskId, message: ActorMessage) => void;
 }
 
+/** A timer of a task in memory: when it fires, the task is told which due time it was set for. */
+interface TaskTimer {
+  readonly taskId: TaskId;
+  readonly dueAt: Millis;
+}
+
 /**
  * Runs the effects of a shard's tasks: stage drivers, lookups, slots and timers. It decides nothing; every outcome goes back
  * into the task's mailbox.
@@ -48,7 +54,7 @@ export class StageHost {
     { readonly stage: StageName; readonly begin: () => void; readonly release: () => void }
   >();
   readonly #waiters = new Map<TaskId, SlotWaiter>();
-  readonly #timers: TimerHeap;
+  readonly #timers: TimerHeap<TaskTimer>;
   /** Slots by key that are taken for stages whose driver does not run yet: their grant or their start is on its way. */
   readonly #reserved = new Map<string, Slot[]>();
   /** The same for suspects, by task: the probation belongs to the stage that it was given to. */
@@ -63,9 +69,31 @@ export class StageHost {
     this.#deps = deps;
     this.#shard = owner.shard;
     this.#epoch = owner.epoch;
-    this.#timers = new TimerHeap(deps.runner.clock, (taskId, dueAt) =>
+    this.#timers = new TimerHeap(deps.runner.clock, ({ taskId, dueAt }) =>
       deps.deliver(taskId, { type: 'timer.fired', dueAt }),
     );
+  }
+
+  /** Whether anything of the task is under way here: a driver that runs or is being stopped, a lookup, a place in a line. */
+  isBusy(taskId: TaskId): boolean {
+    return (
+      this.#runs.has(taskId) ||
+      this.#lookups.has(taskId) ||
+      this.#lookupTurns.has(taskId) ||
+      this.#waiters.has(taskId) ||
+      this.#startsAfter.has(taskId) ||
+      this.#reservedForSuspects.has(taskId)
+    );
+  }
+
+  /** Wakes the task at that instant. */
+  wakeAt(taskId: TaskId, dueAt: Millis): void {
+    this.#timers.set({ taskId, dueAt }, dueAt);
+  }
+
+  /** Drops timers that count no more. */
+  retainTimers(isNeeded: (timer: TaskTimer) => boolean): void {
+    this.#timers.retain(isNeeded);
   }
 
   /** Whether nothing starts here any more. */
@@ -147,7 +175,7 @@ export class StageHost {
         return;
       }
       case 'timer.set':
-        return this.#timers.set(taskId, effect.dueAt);
+        return this.wakeAt(taskId, effect.dueAt);
       case 'lookup.start':
         return this.#lookUp(state, definition, effect.stage, effect.attempt, sequence);
       default:

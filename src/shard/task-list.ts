@@ -5,16 +5,20 @@ import type { TaskView } from '../core/task-view.ts';
 /**
  * A page of the shard's tasks in the order of their ids.
  *
- * @param sources - `finished` is only asked when the query wants finished tasks
+ * @param sources - `live` gives at least the first `limit` + 1 of the live tasks that the query means; `finished` is only asked when
+ *   the query wants finished tasks
  */
 export async function listTasks(
   query: ListQuery,
-  sources: { readonly live: readonly TaskView[]; readonly finished: () => Promise<readonly TaskView[]> },
+  sources: {
+    readonly live: () => Promise<readonly TaskView[]>;
+    readonly finished: () => Promise<readonly TaskView[]>;
+  },
 ): Promise<Reply> {
   const byId = new Map<string, TaskView>();
   // A task that ends just now may be in both; the live one is the newer.
   if (query.includeFinished === true) for (const task of await sources.finished()) byId.set(task.taskId, task);
-  for (const task of sources.live) byId.set(task.taskId, task);
+  for (const task of await sources.live()) byId.set(task.taskId, task);
   const matching = [...byId.values()]
     .filter((task) => query.pipeline === undefined || task.pipeline === query.pipeline)
     .filter((task) => query.status === undefined || task.status === query.status)

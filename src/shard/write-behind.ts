@@ -16,7 +16,7 @@ const failureReportMs = 30_000;
 
 /** What {@link WriteBehind} asks of the outside. */
 export interface WriteBehindDeps {
-  readonly writer: SnapshotWriter;
+  readonly writer: Pick<SnapshotWriter, 'write' | 'checkpoint' | 'dropEarlierEpochs'>;
   /** Largest snapshot that the writer takes. */
   readonly maximumSnapshotBytes: number;
   readonly clock: Clock;
@@ -25,6 +25,13 @@ export interface WriteBehindDeps {
   readonly config: Pick<EngineConfig, 'snapshotIntervalMs' | 'snapshotEveryRecords' | 'finishedRetentionMs'>;
   /** A finished task's snapshot is acknowledged. */
   readonly onFinishedWritten: (taskId: TaskId) => void;
+  /** A task's snapshot of that state is acknowledged, a finished one's too. */
+  readonly onSaved?: (state: TaskState) => void;
+  /**
+   * Brings tasks that did not change since the recovery under this owner's epoch, and tells whether all of them are: only then there
+   * may be a checkpoint of it.
+   */
+  readonly carryOver?: () => Promise<boolean>;
   /** The shard's checkpoint has moved to `sequence`. */
   readonly onCheckpoint: (sequence: Sequence) => void;
   /** A higher epoch has a checkpoint: this owner is a zombie and writes nothing any more. Called at most once. */
@@ -42,6 +49,7 @@ export class WriteBehind {
   #dirty = new Map<TaskId, TaskState>();
   #sequence: Sequence;
   #checkpointed: Sequence | null = null;
+  #hasCarriedOver: boolean;
   #hasDroppedEarlier = false;
   #changes = 0;
   /** When the oldest change without a snapshot came, by the monotonic clock; null when there is none. */
@@ -57,6 +65,7 @@ export class WriteBehind {
     this.#deps = deps;
     this.#shard = shard;
     this.#sequence = startSequence;
+    this.#hasCarriedOver = deps.carryOver === undefined;
     this.#armSoon();
   }
 
@@ -130,6 +139,7 @@ export class WriteBehind {
     try {
       await this.#writeStates(round);
       if (this.#closed) return;
+      if (!(await this.#carryOver()) || this.#closed) return;
       if (this.#checkpointed !== sequence) await writer.checkpoint(sequence);
       this.#checkpointed = sequence;
       // What has changed meanwhile has done so since this round began.
@@ -151,6 +161,12 @@ export class WriteBehind {
       metrics.snapshotFailures.add();
       this.#tellFailure(error, sequence);
     }
+  }
+
+  /** After the changed ones, which are newer. */
+  async #carryOver(): Promise<boolean> {
+    if (!this.#hasCarriedOver) this.#hasCarriedOver = (await this.#deps.carryOver?.()) ?? true;
+    return this.#hasCarriedOver;
   }
 
   /** Says it at the first round of an outage and then now and then: there is a round a second, of every shard. */
@@ -188,8 +204,10 @@ export class WriteBehind {
       await writer.write(fitting);
       if (this.#closed) return;
       for (const { taskId, kind } of fitting) {
+        const state = round.get(taskId);
         round.delete(taskId);
         metrics.snapshotWrites.add(1, { kind });
+        if (state !== undefined) this.#deps.onSaved?.(state);
         if (kind === 'finished') this.#deps.onFinishedWritten(taskId);
       }
     }

@@ -1,13 +1,20 @@
 import { EngineError } from '../core/errors.ts';
 import { parseTaskId, type Epoch, type ShardId, type TaskId } from '../core/ids.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Checkpoint, SnapshotStore, SnapshotWrite, SnapshotWriter } from '../ports/snapshots.ts';
+import type { Checkpoint, LiveSnapshotSink, SnapshotStore, SnapshotWrite, SnapshotWriter } from '../ports/snapshots.ts';
 import { decideCheckpoint, supersededError } from './checkpoint-codec.ts';
 import { SimulatedStorePath, type MemoryStoreOptions } from './store-fault.ts';
 
 /** The operations of {@link MemorySnapshotStore} that can be made to fail. */
 export type SnapshotOperation =
-  'write' | 'checkpoint' | 'dropEarlierEpochs' | 'readCheckpoint' | 'loadLive' | 'findFinished' | 'finishedIds';
+  | 'write'
+  | 'checkpoint'
+  | 'dropEarlierEpochs'
+  | 'readCheckpoint'
+  | 'loadLive'
+  | 'readLive'
+  | 'findFinished'
+  | 'finishedIds';
 
 /** Largest snapshot when nothing else is said: as on a NATS server with its default limit. */
 const defaultMaximumSnapshotBytes = 1024 * 1024 - 1_024;
@@ -50,6 +57,12 @@ export class MemorySnapshotStore implements SnapshotStore {
           const { live } = this.#shardOf(shard);
           for (const earlier of live.keys()) if (earlier < epoch) live.delete(earlier);
         }),
+      read: (taskIds, ofEpoch) =>
+        this.#path.read('readLive', () => {
+          const live = this.#shardOf(shard).live.get(ofEpoch);
+          return new Map(taskIds.flatMap((taskId) => pairOf(taskId, live?.get(taskId))));
+        }),
+      forget: () => {},
     };
   }
 
@@ -57,13 +70,13 @@ export class MemorySnapshotStore implements SnapshotStore {
     return this.#path.read('readCheckpoint', () => this.#shardOf(shard).checkpoint);
   }
 
-  loadLive(
-    shard: ShardId,
-  ): Promise<{ readonly checkpoint: Checkpoint | null; readonly live: ReadonlyMap<TaskId, Uint8Array> }> {
-    return this.#path.read('loadLive', () => {
-      const { checkpoint, live } = this.#shardOf(shard);
-      return { checkpoint, live: new Map(checkpoint === null ? [] : live.get(checkpoint.epoch)) };
+  async loadLive(shard: ShardId, into: LiveSnapshotSink): Promise<Checkpoint | null> {
+    const { checkpoint, loaded } = await this.#path.read('loadLive', () => {
+      const { checkpoint: stored, live } = this.#shardOf(shard);
+      return { checkpoint: stored, loaded: [...(stored === null ? [] : (live.get(stored.epoch) ?? []))] };
     });
+    for (const [taskId, bytes] of loaded) into.set(taskId, bytes);
+    return checkpoint;
   }
 
   findFinished(shard: ShardId, taskIds: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Uint8Array>> {
@@ -129,4 +142,8 @@ export class MemorySnapshotStore implements SnapshotStore {
     this.#shards.set(shard, added);
     return added;
   }
+}
+
+function pairOf(taskId: TaskId, bytes: Uint8Array | undefined): readonly (readonly [TaskId, Uint8Array])[] {
+  return bytes === undefined ? [] : [[taskId, bytes]];
 }

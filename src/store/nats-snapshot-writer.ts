@@ -18,6 +18,8 @@ import type { NatsBucket } from './nats-bucket.ts';
 
 /** Tasks of a batch whose writes are on their way at one time. */
 const maximumWritesInFlight = 256;
+/** Reads of live snapshots of one call on their way at one time. */
+const maximumReadsInFlight = 64;
 /** How often one key is tried in one call before the caller is told to try again later. */
 const maximumTries = 5;
 /**
@@ -91,6 +93,22 @@ export class NatsSnapshotWriter implements SnapshotWriter {
       if (epoch >= this.#epoch) continue;
       await this.#api.purge(this.#bucket.stream, keySubject(this.#bucket.name, liveFilter(this.#shard, epoch)));
     }
+  }
+
+  async read(taskIds: readonly TaskId[], epoch: Epoch): Promise<ReadonlyMap<TaskId, Uint8Array>> {
+    const found = new Map<TaskId, Uint8Array>();
+    await runInFlight(taskIds, maximumReadsInFlight, async (taskId) => {
+      const { value, revision } = await this.#bucket.get(liveKey(this.#shard, epoch, taskId));
+      if (value === null) return;
+      found.set(taskId, value);
+      const isKnown = this.#liveRevisions.has(taskId);
+      if (epoch === this.#epoch && !isKnown) this.#liveRevisions.set(taskId, revision);
+    });
+    return found;
+  }
+
+  forget(taskId: TaskId): void {
+    this.#liveRevisions.delete(taskId);
   }
 
   /** The revision to write over, or 'done' when nothing is to be written. */

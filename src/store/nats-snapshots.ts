@@ -2,7 +2,7 @@ import type { Epoch, ShardId, TaskId } from '../core/ids.ts';
 import { snapshotBucket } from '../core/subjects.ts';
 import { EngineError } from '../core/errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Checkpoint, SnapshotStore, SnapshotWriter } from '../ports/snapshots.ts';
+import type { Checkpoint, LiveSnapshotSink, SnapshotStore, SnapshotWriter } from '../ports/snapshots.ts';
 import type { AckInbox } from '../transport/ack-inbox.ts';
 import type { NatsLink } from '../transport/nats-connection.ts';
 import { checkpointKey, finishedFilter, finishedKey, keySubject, lastTokenOf, liveFilter } from './bucket-keys.ts';
@@ -20,11 +20,6 @@ const maximumReadsInFlight = 64;
 /** How often a load begins anew because a newer owner wrote its checkpoint while it ran. */
 const maximumLoadTries = 5;
 const scanTimeoutMs = 5_000;
-
-interface LoadedSnapshots {
-  readonly checkpoint: Checkpoint | null;
-  readonly live: ReadonlyMap<TaskId, Uint8Array>;
-}
 
 /**
  * Snapshots in a JetStream KV bucket of history 1: `<shard>.live.<epoch>.<task>`, `<shard>.finished.<task>` with a time to
@@ -70,15 +65,16 @@ export class NatsSnapshotStore implements SnapshotStore {
     return value === null ? null : decodeCheckpoint(shard, value);
   }
 
-  async loadLive(shard: ShardId): Promise<LoadedSnapshots> {
+  async loadLive(shard: ShardId, into: LiveSnapshotSink): Promise<Checkpoint | null> {
     let checkpoint = await this.checkpoint(shard);
     for (let tryCount = 1; tryCount <= maximumLoadTries; tryCount += 1) {
-      if (checkpoint === null) return { checkpoint, live: new Map() };
-      const live = await this.#readLive(shard, checkpoint.epoch);
+      if (checkpoint === null) return null;
+      await this.#readLive(shard, checkpoint.epoch, into);
       // A newer owner may have written its first checkpoint meanwhile, and dropped what was being read.
       const current = await this.checkpoint(shard);
       // The older one of two of the same epoch: what was written for the newer one may have come after the scan.
-      if (current?.epoch === checkpoint.epoch) return { checkpoint, live };
+      if (current?.epoch === checkpoint.epoch) return checkpoint;
+      into.clear();
       checkpoint = current;
     }
     throw new EngineError('UNAVAILABLE', `load shard ${shard}: owners changed ${maximumLoadTries} times meanwhile`);
@@ -103,14 +99,12 @@ export class NatsSnapshotStore implements SnapshotStore {
     }
   }
 
-  async #readLive(shard: ShardId, epoch: Epoch): Promise<ReadonlyMap<TaskId, Uint8Array>> {
-    const live = new Map<TaskId, Uint8Array>();
+  async #readLive(shard: ShardId, epoch: Epoch, into: LiveSnapshotSink): Promise<void> {
     for await (const message of this.#scan(liveFilter(shard, epoch), false)) {
       const taskId = lastTokenOf(message.subject) as TaskId;
-      if (isRemoval(message.header)) live.delete(taskId);
-      else live.set(taskId, message.body);
+      if (isRemoval(message.header)) into.delete(taskId);
+      else into.set(taskId, message.body);
     }
-    return live;
   }
 
   #scan(keyFilter: string, headersOnly: boolean): AsyncGenerator<ScannedMessage, void, undefined> {

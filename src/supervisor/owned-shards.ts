@@ -12,6 +12,7 @@ import { ShardMetrics } from '../shard/shard-metrics.ts';
 import { Shard } from '../shard/shard.ts';
 import { PortBreakers } from '../shard/port-breakers.ts';
 import { StageSlots } from '../shard/stage-slots.ts';
+import { ResidentTasks } from '../shard/resident-tasks.ts';
 import type { EngineDeps } from './engine-deps.ts';
 import { OwnershipMetrics } from './ownership-metrics.ts';
 import { noteTrouble, shardRestMs, troubleOf, type ShardTrouble, type ShardTroubles } from './shard-rest.ts';
@@ -72,6 +73,7 @@ export class OwnedShards {
   readonly #ownership: OwnershipMetrics;
   readonly #breakers: PortBreakers;
   readonly #slots: StageSlots;
+  readonly #residents = new ResidentTasks();
   readonly #owned = new Map<ShardId, OwnedShard>();
   readonly #opening = new Set<ShardId>();
   readonly #handovers = new Map<ShardId, Promise<void>>();
@@ -273,6 +275,7 @@ export class OwnedShards {
         snapshots,
         registry,
         slots: this.#slots,
+        residents: this.#residents,
         runner: { clock, logger, payloads, namespace: config.namespace, ports, config, tracing },
         projectedThrough: this.#deps.projectedThrough,
         leaseIsGood: this.#host.leaseIsGood,

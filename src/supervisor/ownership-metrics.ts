@@ -11,6 +11,8 @@ export class OwnershipMetrics {
   readonly #stall: Gauge;
   readonly #snapshotLag: Gauge;
   readonly #live: Gauge;
+  readonly #resident: Gauge;
+  readonly #passive: Gauge;
 
   constructor(metrics: Metrics, shardCount: number) {
     metrics.gauge(metricCatalog.shards).set(shardCount);
@@ -21,6 +23,8 @@ export class OwnershipMetrics {
     this.#stall = metrics.gauge(metricCatalog.journalStallSeconds);
     this.#snapshotLag = metrics.gauge(metricCatalog.snapshotLagSeconds);
     this.#live = metrics.gauge(metricCatalog.liveTasks);
+    this.#resident = metrics.gauge(metricCatalog.residentTasks);
+    this.#passive = metrics.gauge(metricCatalog.passiveTasks);
   }
 
   /** Sets the gauges to how these shards stand now. */
@@ -30,9 +34,13 @@ export class OwnershipMetrics {
     let uncommitted = 0;
     let stalledMs = 0;
     let lagMs = 0;
+    let tasks = 0;
+    let passive = 0;
     const live = { queued: 0, running: 0, backingOff: 0, held: 0, unknown: 0, deadLettered: 0 };
     for (const { stats } of shards) {
       owned += 1;
+      tasks += stats.tasks;
+      passive += stats.passive;
       waiting += stats.waiting;
       uncommitted += stats.uncommitted;
       stalledMs = Math.max(stalledMs, stats.stalledMs);
@@ -44,6 +52,8 @@ export class OwnershipMetrics {
     this.#uncommitted.set(uncommitted);
     this.#stall.set(stalledMs / 1_000);
     this.#snapshotLag.set(lagMs / 1_000);
+    this.#resident.set(tasks - passive);
+    this.#passive.set(passive);
     for (const [status, count] of Object.entries(live)) this.#live.set(count, { status });
   }
 }

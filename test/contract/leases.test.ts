@@ -12,6 +12,7 @@ import { NatsLeaseStore } from '../../src/store/nats-leases.ts';
 import { NatsSnapshotStore } from '../../src/store/nats-snapshots.ts';
 import type { StoreFault } from '../../src/store/store-fault.ts';
 import type { PublishOutcome } from '../../src/transport/ack-inbox.ts';
+import { loadLive } from '../support/live-snapshots.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
 import {
   expectEngineError,
@@ -266,7 +267,7 @@ describe('a NATS user without permissions', () => {
       const writer = snapshots.writer(shard, 2 as Epoch);
       await expectEngineError(writer.dropEarlierEpochs(), 'BUS_FORBIDDEN');
       await new NatsSnapshotStore({ ...admin, namespace }).writer(shard, 1 as Epoch).checkpoint(1 as Sequence);
-      await expectEngineError(snapshots.loadLive(shard), 'BUS_FORBIDDEN');
+      await expectEngineError(loadLive(snapshots, shard), 'BUS_FORBIDDEN');
     } finally {
       await poor.close();
       await admin.close();

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Epoch, Sequence, ShardId, TaskId } from '../../src/core/ids.ts';
 import type { SnapshotStore, SnapshotWrite } from '../../src/ports/snapshots.ts';
+import { loadLive } from '../support/live-snapshots.ts';
 import { expectEngineError, until } from '../support/nats-store-kit.ts';
 
 /** What the suite needs of an adapter. */
@@ -55,7 +56,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
   describe(`${name}: snapshots`, () => {
     it('an untouched shard has no checkpoint, no live and no finished tasks', async () => {
       const { store } = await open();
-      expect(await store.loadLive(shard)).toEqual({ checkpoint: null, live: new Map() });
+      expect(await loadLive(store, shard)).toEqual({ checkpoint: null, live: new Map() });
       expect(await store.checkpoint(shard)).toBeNull();
       expect(await collect(store.finishedIds(shard))).toEqual([]);
       expect((await store.findFinished(shard, [task('a')])).size).toBe(0);
@@ -68,7 +69,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await writer.write([live('a', 'old'), live('b')]);
       await writer.write([live('a', 'new')]);
       await writer.checkpoint(sequence(17));
-      const loaded = await other.loadLive(shard);
+      const loaded = await loadLive(other, shard);
       expect(loaded.checkpoint).toEqual({ shard, epoch: 1, sequence: 17 });
       expect([...loaded.live.keys()].toSorted()).toEqual(['task-a', 'task-b']);
       expect(textOf(loaded.live.get(task('a')))).toBe('new');
@@ -77,7 +78,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
     it('without a checkpoint there is nothing to load, however many snapshots there are', async () => {
       const { store } = await open();
       await store.writer(shard, epoch(1)).write([live('a')]);
-      expect(await store.loadLive(shard)).toEqual({ checkpoint: null, live: new Map() });
+      expect(await loadLive(store, shard)).toEqual({ checkpoint: null, live: new Map() });
     });
 
     it('a batch of 2,000 is loaded whole', async () => {
@@ -85,7 +86,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       const writer = store.writer(shard, epoch(1));
       await writer.write(Array.from({ length: 2_000 }, (_, index) => live(index)));
       await writer.checkpoint(sequence(1));
-      const loaded = await other.loadLive(shard);
+      const loaded = await loadLive(other, shard);
       expect(loaded.live.size).toBe(2_000);
       expect(textOf(loaded.live.get(task(1_999)))).toBe('live 1999');
     });
@@ -100,7 +101,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
         { kind: 'finished', taskId: task('f'), bytes: all, retentionMs },
       ]);
       await writer.checkpoint(sequence(1));
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect(Buffer.from(loaded.live.get(task('a')) ?? [])).toEqual(Buffer.from(all));
       expect(loaded.live.get(task('empty'))?.length).toBe(0);
       expect(Buffer.from((await store.findFinished(shard, [task('f')])).get(task('f')) ?? [])).toEqual(
@@ -114,7 +115,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await writer.write([live('a'), live('b')]);
       await writer.write([finished('a'), finished('c')]);
       await writer.checkpoint(sequence(9));
-      expect([...(await other.loadLive(shard)).live.keys()]).toEqual(['task-b']);
+      expect([...(await loadLive(other, shard)).live.keys()]).toEqual(['task-b']);
       const found = await other.findFinished(shard, [task('a'), task('b'), task('c'), task('d')]);
       expect([...found.keys()].toSorted()).toEqual(['task-a', 'task-c']);
       expect(textOf(found.get(task('a')))).toBe('finished a');
@@ -126,7 +127,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       const writer = store.writer(shard, epoch(1));
       await writer.write([live('a', 'first'), live('a', 'second'), live('b'), finished('b')]);
       await writer.checkpoint(sequence(1));
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect([...loaded.live].map(([taskId, value]) => [taskId, textOf(value)])).toEqual([['task-a', 'second']]);
       expect(await collect(store.finishedIds(shard))).toEqual(['task-b']);
     });
@@ -139,7 +140,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await writer.write(batch);
       await writer.checkpoint(sequence(1));
       await writer.checkpoint(sequence(1));
-      expect([...(await store.loadLive(shard)).live.keys()]).toEqual(['task-a']);
+      expect([...(await loadLive(store, shard)).live.keys()]).toEqual(['task-a']);
       expect(await collect(store.finishedIds(shard))).toEqual(['task-b']);
     });
 
@@ -171,8 +172,8 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await eleven.checkpoint(sequence(2));
       expect((await store.checkpoint(1 as ShardId))?.sequence).toBe(1);
       expect((await store.checkpoint(11 as ShardId))?.sequence).toBe(2);
-      expect([...(await store.loadLive(1 as ShardId)).live.keys()]).toEqual(['task-a']);
-      expect([...(await store.loadLive(11 as ShardId)).live.keys()]).toEqual(['task-b']);
+      expect([...(await loadLive(store, 1 as ShardId)).live.keys()]).toEqual(['task-a']);
+      expect([...(await loadLive(store, 11 as ShardId)).live.keys()]).toEqual(['task-b']);
       expect(await collect(store.finishedIds(1 as ShardId))).toEqual(['task-x']);
       expect((await store.findFinished(1 as ShardId, [task('y')])).size).toBe(0);
     });
@@ -185,14 +186,14 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await owner.checkpoint(sequence(12));
       await expectEngineError(zombie.checkpoint(sequence(99)), 'OWNERSHIP_LOST');
       await expectEngineError(store.writer(shard, epoch(3)).checkpoint(sequence(100)), 'OWNERSHIP_LOST');
-      expect((await store.loadLive(shard)).checkpoint).toEqual({ shard, epoch: 5, sequence: 12 });
+      expect((await loadLive(store, shard)).checkpoint).toEqual({ shard, epoch: 5, sequence: 12 });
     });
 
     it('a checkpoint never goes backwards within its epoch', async () => {
       const { store, other } = await open();
       await store.writer(shard, epoch(4)).checkpoint(sequence(10));
       await other.writer(shard, epoch(4)).checkpoint(sequence(7));
-      expect((await store.loadLive(shard)).checkpoint?.sequence).toBe(10);
+      expect((await loadLive(store, shard)).checkpoint?.sequence).toBe(10);
       expect(await other.checkpoint(shard)).toEqual({ shard, epoch: 4, sequence: 10 });
     });
 
@@ -205,10 +206,10 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await owner.write([live('a', 'new a'), finished('b')]);
       await owner.checkpoint(sequence(8));
       await zombie.write([live('b', 'from the dead'), live('a', 'from the dead')]);
-      const loaded = await other.loadLive(shard);
+      const loaded = await loadLive(other, shard);
       expect([...loaded.live].map(([taskId, value]) => [taskId, textOf(value)])).toEqual([['task-a', 'new a']]);
       await owner.dropEarlierEpochs();
-      expect((await other.loadLive(shard)).live.size).toBe(1);
+      expect((await loadLive(other, shard)).live.size).toBe(1);
     });
 
     it('earlier epochs are dropped, one’s own stays, and dropping again does nothing', async () => {
@@ -220,7 +221,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       await writer.checkpoint(sequence(5));
       await writer.dropEarlierEpochs();
       await writer.dropEarlierEpochs();
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect([...loaded.live.keys()].toSorted()).toEqual(['task-a', 'task-only-10']);
     });
 
@@ -230,7 +231,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       const second = other.writer(shard, epoch(1));
       await second.write([live('a', 'second')]);
       await second.checkpoint(sequence(2));
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect(textOf(loaded.live.get(task('a')))).toBe('second');
       expect(loaded.live.size).toBe(2);
     });
@@ -280,7 +281,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
         }
       })();
       try {
-        for (let index = 0; index < 15; index += 1) expect((await other.loadLive(shard)).live.size).toBe(300);
+        for (let index = 0; index < 15; index += 1) expect((await loadLive(other, shard)).live.size).toBe(300);
       } finally {
         loads.abort();
         await writing;
@@ -297,7 +298,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       };
       await expectEngineError(writer.write([live('a'), tooLarge]), 'PAYLOAD_TOO_LARGE');
       await writer.checkpoint(sequence(1));
-      expect((await store.loadLive(shard)).live.size).toBe(0);
+      expect((await loadLive(store, shard)).live.size).toBe(0);
     });
 
     it('the largest snapshot is stored and loaded', async () => {
@@ -310,7 +311,7 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
         { kind: 'finished', taskId: longId, bytes: largest, retentionMs: 400 * 24 * 3_600_000 },
       ]);
       await writer.checkpoint(sequence(1));
-      expect((await store.loadLive(shard)).live.get(task('big'))?.length).toBe(largest.length);
+      expect((await loadLive(store, shard)).live.get(task('big'))?.length).toBe(largest.length);
       expect((await store.findFinished(shard, [longId])).get(longId)?.length).toBe(largest.length);
     });
 

@@ -7,6 +7,7 @@ import type { SnapshotWrite } from '../../src/ports/snapshots.ts';
 import { MemorySnapshotStore } from '../../src/store/memory-snapshots.ts';
 import { NatsSnapshotStore } from '../../src/store/nats-snapshots.ts';
 import type { StoreFault } from '../../src/store/store-fault.ts';
+import { loadLive } from '../support/live-snapshots.ts';
 import { startNats, type NatsFixture } from '../support/nats-server.ts';
 import {
   expectEngineError,
@@ -50,14 +51,14 @@ describe('memory snapshots under faults', () => {
     const store = faulty(fault);
     const writer = store.writer(shard, epoch);
     await expectEngineError(writer.write([live('a')]), 'UNAVAILABLE');
-    await expectEngineError(store.loadLive(shard), 'UNAVAILABLE');
+    await expectEngineError(loadLive(store, shard), 'UNAVAILABLE');
     fault.next = 'full';
     await expectEngineError(writer.write([live('a')]), 'STORAGE_FULL');
     await expectEngineError(writer.checkpoint(1 as Sequence), 'STORAGE_FULL');
-    expect((await store.loadLive(shard)).checkpoint).toBeNull();
+    expect((await loadLive(store, shard)).checkpoint).toBeNull();
     fault.next = 'none';
     await writer.checkpoint(1 as Sequence);
-    expect((await store.loadLive(shard)).live.size).toBe(0);
+    expect((await loadLive(store, shard)).live.size).toBe(0);
   });
 
   it('a lost answer throws UNAVAILABLE although the write is there', async () => {
@@ -65,7 +66,7 @@ describe('memory snapshots under faults', () => {
     const store = faulty(fault);
     await expectEngineError(store.writer(shard, epoch).checkpoint(4 as Sequence), 'UNAVAILABLE');
     fault.next = 'none';
-    expect((await store.loadLive(shard)).checkpoint?.sequence).toBe(4);
+    expect((await loadLive(store, shard)).checkpoint?.sequence).toBe(4);
   });
 
   it('answers come after the latency and not before', async () => {
@@ -116,7 +117,7 @@ describe('one nats-server', () => {
     const flood = Array.from({ length: 100 }, (_, index) => live(`flood-${index}`, 1_000));
     const error = await expectEngineError(writer.write(flood), 'STORAGE_FULL');
     expect(error.cause).toBeInstanceOf(Error);
-    const loaded = await store.loadLive(shard);
+    const loaded = await loadLive(store, shard);
     expect(loaded.live.has('task-a' as TaskId)).toBe(true);
     expect((await store.findFinished(shard, ['task-f' as TaskId])).size).toBe(1);
     for await (const taskId of store.finishedIds(shard)) expect(taskId).toBe('task-f');
@@ -160,7 +161,7 @@ describe('one nats-server', () => {
       const headers = { 'Nats-Expected-Last-Subject-Sequence': '0' };
       expect(await otherNode.acks.publish(subject, new Uint8Array(1), headers)).toMatchObject({ code: 10_071 });
     }
-    expect([...(await store.loadLive(shard)).live].map(([id, value]) => [id, value.length])).toEqual([['task-a', 2]]);
+    expect([...(await loadLive(store, shard)).live].map(([id, value]) => [id, value.length])).toEqual([['task-a', 2]]);
   });
 });
 
@@ -205,14 +206,14 @@ describe('a nats-server that goes away', () => {
       await expectEngineError(writer.write([finished('a')]), 'UNAVAILABLE');
       await expectEngineError(writer.checkpoint(2 as Sequence), 'UNAVAILABLE');
       await expectEngineError(writer.dropEarlierEpochs(), 'UNAVAILABLE');
-      await expectEngineError(store.loadLive(shard), 'UNAVAILABLE');
+      await expectEngineError(loadLive(store, shard), 'UNAVAILABLE');
       await expectEngineError(store.findFinished(shard, ['task-b' as TaskId]), 'UNAVAILABLE');
       await expectEngineError(drain(store.finishedIds(shard)), 'UNAVAILABLE');
       await nats.restart();
       await until(() => node.link.isConnected);
       await writer.write([live('c'), finished('a')]);
       await writer.checkpoint(2 as Sequence);
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect(loaded.checkpoint?.sequence).toBe(2);
       expect([...loaded.live.keys()]).toEqual(['task-c']);
     } finally {
@@ -237,7 +238,7 @@ describe('a nats-server that goes away', () => {
       await nats.resume();
       await writer.write([live('a', 3), live('b', 3)]);
       await writer.checkpoint(3 as Sequence);
-      const loaded = await store.loadLive(shard);
+      const loaded = await loadLive(store, shard);
       expect(loaded.checkpoint?.sequence).toBe(3);
       expect([...loaded.live.values()].map((value) => value.length)).toEqual([3, 3]);
     } finally {

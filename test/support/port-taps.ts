@@ -28,7 +28,7 @@ export function tapSnapshots(inner: SnapshotStore, tap: PortTap): SnapshotStore 
     maximumSnapshotBytes: inner.maximumSnapshotBytes,
     writer: (shard, epoch) => tapWriter(inner.writer(shard, epoch), tap),
     checkpoint: (shard) => tap('snapshots.readCheckpoint', () => inner.checkpoint(shard)),
-    loadLive: (shard) => tap('snapshots.loadLive', () => inner.loadLive(shard)),
+    loadLive: (shard, into) => tap('snapshots.loadLive', () => inner.loadLive(shard, into)),
     findFinished: (shard, ids) => tap('snapshots.findFinished', () => inner.findFinished(shard, ids)),
     async *finishedIds(shard) {
       await tap('snapshots.finishedIds', () => Promise.resolve());
@@ -42,6 +42,8 @@ function tapWriter(inner: SnapshotWriter, tap: PortTap): SnapshotWriter {
     write: (writes) => tap('snapshots.write', () => inner.write(writes)),
     checkpoint: (sequence) => tap('snapshots.checkpoint', () => inner.checkpoint(sequence)),
     dropEarlierEpochs: () => tap('snapshots.dropEarlierEpochs', () => inner.dropEarlierEpochs()),
+    read: (taskIds, epoch) => tap('snapshots.read', () => inner.read(taskIds, epoch)),
+    forget: (taskId) => inner.forget(taskId),
   };
 }
 

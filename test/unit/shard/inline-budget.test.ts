@@ -10,6 +10,7 @@ import { maximumStages } from '../../../src/pipeline/check-definition.ts';
 import type { PipelineBuilder } from '../../../src/pipeline/define-pipeline.ts';
 import type { PipelineDefinition } from '../../../src/pipeline/definition.ts';
 import { PipelineRegistry } from '../../../src/pipeline/registry.ts';
+import { loadLive } from '../../support/live-snapshots.ts';
 import { aConfig, shard, taskOf } from '../../support/shard-kit.ts';
 import { ShardWorld } from '../../support/shard-world.ts';
 
@@ -82,7 +83,7 @@ describe('the snapshot of a task that carries all it may', () => {
     ['what is kept outside and settings at their most', values['what is kept outside'], most],
   ] as const)('R-CORE-3: is under 1 MiB with %s, and the checkpoint moves', async (_what, valueOf, settings) => {
     const { world, card, id, config, finish } = await laden(valueOf, settings);
-    const { live, checkpoint } = await world.test.snapshots.loadLive(shard);
+    const { live, checkpoint } = await loadLive(world.test.snapshots, shard);
     const bytes = live.get(taskOf(id)) as Uint8Array;
     const state = decodeSnapshot(taskOf(id), bytes, new PipelineRegistry([card]));
     expect(Object.keys(state.outputs)).toHaveLength(maximumStages - 1);

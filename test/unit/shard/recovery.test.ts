@@ -4,6 +4,7 @@ import { encodeSnapshot } from '../../../src/actors/snapshot-codec.ts';
 import { assembleCommit, encodeRecord } from '../../../src/core/commit-codec.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
 import { PipelineRegistry } from '../../../src/pipeline/registry.ts';
+import { PassiveTasks } from '../../../src/shard/passive-tasks.ts';
 import { recoverShard, type RecoveredShard } from '../../../src/shard/recovery.ts';
 import { MemoryJournal, MemorySnapshotStore, VirtualClock } from '../../../src/testing.ts';
 import { aPipeline, epochOf, sequenceOf, shard, taskOf } from '../../support/shard-kit.ts';
@@ -17,6 +18,7 @@ class World {
   readonly clock = new VirtualClock();
   readonly journal = new MemoryJournal({ clock: this.clock });
   readonly snapshots = new MemorySnapshotStore({ clock: this.clock });
+  readonly passive = new PassiveTasks();
   #last = 0;
 
   /** Appends one commit. */
@@ -60,8 +62,9 @@ class World {
 
   async recoverAtLast(registry = new PipelineRegistry([card])): Promise<RecoveredShard> {
     const { journal, snapshots } = this;
+    const writer = snapshots.writer(shard, epochOf(9));
     const recovered = recoverShard(
-      { journal, snapshots, registry, dedupWindowSize: 32 },
+      { journal, snapshots, writer, passive: this.passive, registry, dedupWindowSize: 32, maxInterruptions: 5 },
       shard,
       sequenceOf(this.#last),
     );

@@ -12,7 +12,7 @@ function view(taskId: string, status: TaskStatus = 'running', pipeline = 'card')
 function sources(live: readonly TaskView[], finished: readonly TaskView[] = []) {
   let asked = 0;
   return {
-    live,
+    live: () => Promise.resolve(live),
     finished: () => {
       asked += 1;
       return Promise.resolve(finished);
@@ -67,7 +67,7 @@ describe('a list of tasks', () => {
 
   it('UNAVAILABLE: rejects when the finished ones cannot be read', async () => {
     const error = new EngineError('UNAVAILABLE', 'no store');
-    const from = { live: [], finished: () => Promise.reject(error) };
+    const from = { live: () => Promise.resolve([]), finished: () => Promise.reject(error) };
     await expect(listTasks({ type: 'task.list', limit: 1, includeFinished: true }, from)).rejects.toBe(error);
   });
 

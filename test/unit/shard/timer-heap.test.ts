@@ -11,7 +11,17 @@ const day = 24 * hour;
 function aHeap() {
   const clock = new VirtualClock();
   const fired: { readonly task: string; readonly atMs: number; readonly dueAt: number }[] = [];
-  const heap = new TimerHeap(clock, (task, dueAt) => fired.push({ task, atMs: clock.monotonicMs(), dueAt }));
+  const timers = new TimerHeap<{ readonly task: string; readonly dueAt: number }>(clock, ({ task, dueAt }) =>
+    fired.push({ task, atMs: clock.monotonicMs(), dueAt }),
+  );
+  const heap = {
+    set: (task: string, dueAt: number, leastDelayMs?: number) => timers.set({ task, dueAt }, dueAt, leastDelayMs),
+    close: () => timers.close(),
+    retain: (isNeeded: (task: string) => boolean) => timers.retain(({ task }) => isNeeded(task)),
+    get size() {
+      return timers.size;
+    },
+  };
   return { clock, fired, heap };
 }
 
@@ -77,7 +87,7 @@ describe('timers of a shard', () => {
   it('may set the next one when they fire', async () => {
     const clock = new VirtualClock();
     const fired: number[] = [];
-    const heap = new TimerHeap(clock, (task) => {
+    const heap: TimerHeap<string> = new TimerHeap<string>(clock, (task) => {
       fired.push(clock.monotonicMs());
       if (fired.length < 3) heap.set(task, clock.now() + 100);
     });

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { decodeSnapshot } from '../../../src/actors/snapshot-codec.ts';
 import type { TaskState } from '../../../src/actors/task-state.ts';
 import { PipelineRegistry } from '../../../src/pipeline/registry.ts';
-import type { SnapshotWriter } from '../../../src/ports/snapshots.ts';
 import { ShardMetrics } from '../../../src/shard/shard-metrics.ts';
-import { WriteBehind } from '../../../src/shard/write-behind.ts';
+import { WriteBehind, type WriteBehindDeps } from '../../../src/shard/write-behind.ts';
 import type { StoreFault } from '../../../src/store/store-fault.ts';
 import type { SnapshotOperation } from '../../../src/store/memory-snapshots.ts';
 import { MemoryLogger, MemoryMetrics, MemorySnapshotStore, VirtualClock } from '../../../src/testing.ts';
+import { loadLive } from '../../support/live-snapshots.ts';
 import { aConfig, aPipeline, epochOf, sequenceOf, shard } from '../../support/shard-kit.ts';
 import { aFinishedTask, aLiveTask, aTask, canceled, submitted } from '../../support/task-kit.ts';
 
@@ -34,7 +34,7 @@ class World {
 
   writeBehind(epoch = 1, config: Parameters<typeof aConfig>[0] = {}): WriteBehind {
     const inner = this.store.writer(shard, epochOf(epoch));
-    const writer: SnapshotWriter = {
+    const writer: WriteBehindDeps['writer'] = {
       write: async (writes) => {
         await inner.write(writes);
         this.calls.push(...writes.map(({ kind, taskId }) => `${kind} ${taskId}`));
@@ -66,7 +66,7 @@ class World {
   }
 
   async live(): Promise<Map<string, TaskState>> {
-    const { live } = await this.store.loadLive(shard);
+    const { live } = await loadLive(this.store, shard);
     return new Map([...live].map(([taskId, bytes]) => [taskId, decodeSnapshot(taskId, bytes, registry)]));
   }
 
@@ -143,7 +143,7 @@ describe('a snapshot round that fails', () => {
       writer.changed(aLiveTask(card, 'b'), sequenceOf(12));
       await world.clock.advance(1_500);
       expect(world.calls).toEqual([]);
-      expect((await world.store.loadLive(shard)).checkpoint).toBeNull();
+      expect((await loadLive(world.store, shard)).checkpoint).toBeNull();
       expect(world.metrics.value('snapshot_failures_total')).toBe(1);
       // What has changed again meanwhile wins over what was kept.
       writer.changed(aLiveTask(card, 'a', 'new'), sequenceOf(13));
@@ -215,9 +215,9 @@ describe('the checkpoint', () => {
     const round = writer.flush();
     writer.changed(aLiveTask(card, 'b'), sequenceOf(12));
     await round;
-    expect((await world.store.loadLive(shard)).checkpoint?.sequence).toBe(11);
+    expect((await loadLive(world.store, shard)).checkpoint?.sequence).toBe(11);
     await writer.flush();
-    expect((await world.store.loadLive(shard)).checkpoint?.sequence).toBe(12);
+    expect((await loadLive(world.store, shard)).checkpoint?.sequence).toBe(12);
   });
 
   it('R-LOCK-1 OWNERSHIP_LOST: of a higher epoch ends the write-behind of the zombie, which writes nothing any more', async () => {

@@ -4,6 +4,7 @@ import type { Engine } from '../../../src/supervisor/engine.ts';
 import { TestEngine } from '../../../src/testing.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import type { SnapshotStore } from '../../../src/ports/snapshots.ts';
+import { loadLive } from '../../support/live-snapshots.ts';
 import { HeldDrivers } from '../../support/held-drivers.ts';
 import { checkJournal } from '../../../src/checking/journal-report.ts';
 import { readWholeJournal } from '../../../src/checking/whole-journal.ts';
@@ -133,10 +134,12 @@ describe('a zombie', () => {
                 checkpoint: (sequence) =>
                   new Promise((resolve) => late.push(() => inner.checkpoint(sequence).then(resolve))),
                 dropEarlierEpochs: () => inner.dropEarlierEpochs(),
+                read: (ids, from) => inner.read(ids, from),
+                forget: (taskId) => inner.forget(taskId),
               }
             : snapshots.writer(of, epoch),
         checkpoint: (of) => snapshots.checkpoint(of),
-        loadLive: (of) => snapshots.loadLive(of),
+        loadLive: (of, into) => snapshots.loadLive(of, into),
         findFinished: (of, ids) => snapshots.findFinished(of, ids),
         finishedIds: (of) => snapshots.finishedIds(of),
       },
@@ -148,7 +151,7 @@ describe('a zombie', () => {
     const owner = await world.takeOver('node-1');
     await test.run(test.client.cancel('a'));
     await test.advance(5_000);
-    const { checkpoint } = await snapshots.loadLive(shard);
+    const { checkpoint } = await loadLive(snapshots, shard);
     expect(checkpoint).toMatchObject({ epoch: 2, sequence: (await test.run(test.journal.readLast(shard)))?.sequence });
     // Now the zombie's snapshot of the running task lands, and then what follows it: a checkpoint that is refused.
     for (let write = late.shift(); write !== undefined; write = late.shift()) {
