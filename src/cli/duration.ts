@@ -1,14 +1,22 @@
 const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** How a duration is written, for messages. */
-export const durationFormat = 'a number of seconds, or with a unit: 500ms, 10s, 2m, 1h, 7d';
+export const durationFormat = 'a number of seconds, or with units: 500ms, 10s, 2m, 1h30m, 7d';
 
-/** The milliseconds that a text such as `2`, `1.5s`, `500ms` or `2m` says; undefined when it is none. */
+/** The milliseconds that a text such as `2`, `1.5s`, `500ms` or `1h30m` says; undefined when it is none. */
 export function parseDurationMs(text: string): number | undefined {
-  const match = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(text.trim());
-  if (match === null) return undefined;
-  const unit = (match[2] ?? 's') as keyof typeof unitsMs;
-  return Math.round(Number(match[1]) * unitsMs[unit]);
+  const trimmed = text.trim();
+  const single = /^(\d{1,12}(?:\.\d{1,6})?)(ms|s|m|h|d)?$/.exec(trimmed);
+  if (single !== null) {
+    const unit = (single[2] ?? 's') as keyof typeof unitsMs;
+    return Math.round(Number(single[1]) * unitsMs[unit]);
+  }
+  const several = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?$/.exec(trimmed);
+  if (several === null || trimmed === '') return undefined;
+  const [, days = '0', hours = '0', minutes = '0', seconds = '0'] = several;
+  return (
+    Number(days) * unitsMs.d + Number(hours) * unitsMs.h + Number(minutes) * unitsMs.m + Number(seconds) * unitsMs.s
+  );
 }
 
 /** RFC 3339 with its zone: a text without one means another moment on every machine. */

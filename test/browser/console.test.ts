@@ -312,7 +312,12 @@ describe('the console in a real browser, on two nodes', () => {
       typed: 'redrive 2',
       verb: 'Redrive',
     });
-    expect(commandLine).toMatch(/^cabinet dlq redrive --fingerprint [0-9a-f]{16} --yes --reason 'the board is back'$/);
+    expect(commandLine).toMatch(
+      new RegExp(
+        `^cabinet bulk start redrive --status \\S+ --fingerprint [0-9a-f]{16} .*--bulk-id ${commandId} --yes `,
+      ),
+    );
+    expect(commandLine).toContain(`--admin-url ${url} --reason 'the board is back'`);
     await page.getByRole('heading', { level: 1, name: 'Bulk redrive' }).waitFor();
     expect(page.url()).toBe(`${url}/bulk/${commandId}`);
     await page.getByText('2 of 2 sent').waitFor();
@@ -328,7 +333,7 @@ describe('the console in a real browser, on two nodes', () => {
     await page.getByText('2 selected:', { exact: true }).waitFor();
     await button('Cancel…').click();
     const { commandLine } = await confirm({ reason: 'not wanted', typed: 'cancel 2', verb: 'Cancel' });
-    expect(commandLine).toBe("cabinet task cancel hangs-3 hangs-4 --reason 'not wanted'");
+    expect(commandLine).toMatch(/^cabinet bulk start cancel --id hangs-3 --id hangs-4 .* --reason 'not wanted'$/);
     await Promise.all(['hangs-3', 'hangs-4'].map((id) => untilStatus(id, 'canceled')));
     expect(await audited('bulk.cancel', 'not wanted')).toMatchObject({ outcome: 'done' });
   });
@@ -348,14 +353,16 @@ describe('the console in a real browser, on two nodes', () => {
     await dialog.getByRole('spinbutton', { name: 'Watch it' }).fill('1');
     await dialog.getByRole('spinbutton', { name: 'Then' }).fill('1');
     const { commandId, commandLine } = await confirm({ reason: 'bit by bit', typed: 'redrive 12', verb: 'Redrive' });
-    expect(commandLine).toContain(`curl --fail-with-body -X POST ${url}/api/bulk`);
-    expect(commandLine).toContain(`"bulkId":"${commandId}"`);
+    expect(commandLine).toBe(
+      'cabinet bulk start redrive --status deadLettered --id-prefix paced- --first-batch 2 --watch-first 1s --rate 1 ' +
+        `--bulk-id ${commandId} --yes --admin-url ${url} --reason 'bit by bit'`,
+    );
     await page.getByRole('heading', { level: 1, name: 'Bulk redrive' }).waitFor();
     await page.getByText(/ [3-9] of 12 sent/).waitFor();
 
     await button('Hold…').click();
     const held = await confirm({ reason: 'let me look', verb: 'Hold' });
-    expect(held.commandLine).toContain(`-X POST ${url}/api/bulk/${commandId}/pause`);
+    expect(held.commandLine).toBe(`cabinet bulk pause ${commandId} --admin-url ${url} --reason 'let me look'`);
     await page.getByText('held; it').waitFor();
     const progress = page.getByRole('progressbar', { name: 'Tasks that were commanded' });
     const sent = Number(await progress.getAttribute('value'));
@@ -408,7 +415,9 @@ describe('the console in a real browser, on two nodes', () => {
     await dialog.getByRole('radio', { name: /^operator/ }).check();
     await dialog.getByLabel('Expires after').selectOption({ label: '7 days' });
     const { commandLine } = await confirm({ reason: 'for the pipeline', verb: 'Make' });
-    expect(commandLine).toMatch(/"name":"ci-deploy","role":"operator","expiresAt":\d{13},"reason":"for the pipeline"/);
+    expect(commandLine).toMatch(
+      /^cabinet token create ci-deploy --role operator --expires \d+d .*--reason 'for the pipeline'$/,
+    );
     expect(commandLine).not.toContain('cbt_');
     const shown = page.getByRole('region', { name: 'Token of ci-deploy' });
     const secret = ((await shown.getByLabel('the token of ci-deploy', { exact: true }).textContent()) ?? '').trim();
@@ -465,7 +474,7 @@ describe('the console in a real browser, on two nodes', () => {
       .getByText(/would move/)
       .waitFor();
     const { commandLine } = await confirm({ reason: 'nearer', verb: 'Move' });
-    expect(commandLine).toBe(`cabinet shard move ${shard} n-2`);
+    expect(commandLine).toBe(`cabinet shard move ${shard} n-2 --reason nearer`);
     await page.getByRole('option', { name: new RegExp(`^Shard ${shard}, owner n-2,.*pinned to n-2`) }).waitFor();
     await button('Unpin…').click();
     await confirm({ reason: 'never mind', verb: 'Unpin' });

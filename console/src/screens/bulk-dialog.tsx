@@ -2,7 +2,7 @@ import { signal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { asApiError, post, type ApiError } from '../api/http.ts';
 import type { BulkAction, BulkRunView, IndexedTask } from '../api/types.ts';
-import { apiCommandLine, bulkCommandLine } from '../model/cli-command.ts';
+import { bulkStartLine, usualPace, type BulkPace } from '../model/cli-command.ts';
 import { formatFilterText, isEmptyFilter, taskFilterOf, type FilterTerms } from '../model/filter-text.ts';
 import { showCount } from '../model/sizes.ts';
 import { ask, type ActionNote } from '../parts/action-dialog.tsx';
@@ -15,19 +15,12 @@ interface Started {
   readonly run: BulkRunView | null;
 }
 
-interface Pace {
-  readonly firstBatch: number;
-  readonly watchSeconds: number;
-  readonly ratePerSecond: number;
-  readonly stopAtFailurePercent: number;
-}
-
 const paceFields = [
   { name: 'firstBatch', label: 'First batch', unit: 'tasks, watched before the rest', least: 1, most: 1_000 },
   { name: 'watchSeconds', label: 'Watch it', unit: 'seconds at most', least: 0, most: 3_600 },
   { name: 'ratePerSecond', label: 'Then', unit: 'tasks a second', least: 1, most: 1_000 },
   { name: 'stopAtFailurePercent', label: 'Stop at', unit: '% failures', least: 0, most: 100 },
-] as const satisfies readonly { readonly name: keyof Pace; readonly [key: string]: unknown }[];
+] as const satisfies readonly { readonly name: keyof BulkPace; readonly [key: string]: unknown }[];
 
 /** Which statuses an action can do anything to, in words. */
 const meaning: Readonly<Record<BulkAction, string>> = {
@@ -50,7 +43,7 @@ export function askBulk(request: {
   const filter = taskFilterOf(terms, Date.now());
   const all = isEmptyFilter(terms) ? { all: true } : {};
   const dry = signal<Started | ApiError | null>(null);
-  const pace = signal<Pace>({ firstBatch: 10, watchSeconds: 30, ratePerSecond: 50, stopAtFailurePercent: 2 });
+  const pace = signal(usualPace);
   post<Started>('/api/bulk', { action, filter, ...all, dryRun: true }).then(
     (answer) => (dry.value = answer),
     (thrown: unknown) => (dry.value = asApiError(thrown)),
@@ -89,9 +82,13 @@ export function askBulk(request: {
     },
     content: () => <Preview dry={dry.value} pace={pace.value} onPace={(next) => (pace.value = next)} action={action} />,
     isReady: () => (counted()?.count ?? 0) > 0,
-    commandLine: (note) =>
-      bulkCommandLine(action, terms, { reason: note.reason }) ??
-      apiCommandLine(window.location.origin, { method: 'POST', path: '/api/bulk', body: bodyOf(note) }),
+    commandLine: ({ reason, commandId }) =>
+      bulkStartLine(
+        action,
+        terms,
+        { bulkId: commandId, pace: pace.value, count: counted()?.count ?? 0 },
+        { origin: window.location.origin, reason },
+      ),
     run: async (note) => {
       const { run, count } = await post<Started>('/api/bulk', bodyOf(note));
       startedId = run?.bulkId ?? note.commandId;
@@ -107,8 +104,8 @@ function filterLabel(terms: FilterTerms): string {
 
 function Preview(props: {
   readonly dry: Started | ApiError | null;
-  readonly pace: Pace;
-  readonly onPace: (pace: Pace) => void;
+  readonly pace: BulkPace;
+  readonly onPace: (pace: BulkPace) => void;
   readonly action: BulkAction;
 }): JSX.Element {
   const { dry, pace, onPace, action } = props;

@@ -4,7 +4,7 @@ import { get, post } from '../api/http.ts';
 import type { BulkRunView } from '../api/types.ts';
 import { useLive } from '../live.ts';
 import { bulkTopic } from '../live/topics.ts';
-import { apiCommandLine } from '../model/cli-command.ts';
+import { bulkOrderLine } from '../model/cli-command.ts';
 import { showCount } from '../model/sizes.ts';
 import { showDuration } from '../model/durations.ts';
 import { ask } from '../parts/action-dialog.tsx';
@@ -219,12 +219,7 @@ function RunButtons({ run, onDone }: { readonly run: BulkRunView; readonly onDon
       about: <p>{about}</p>,
       isDangerous: name === 'abort',
       ...(name === 'abort' ? { confirmWord: 'abort' } : {}),
-      commandLine: ({ reason }) =>
-        apiCommandLine(window.location.origin, {
-          method: 'POST',
-          path: `/api/bulk/${run.bulkId}/${name}`,
-          body: reason === undefined ? {} : { reason },
-        }),
+      commandLine: ({ reason }) => bulkOrderLine(name, run.bulkId, { origin: window.location.origin, reason }),
       run: async ({ reason }) => {
         await post(`/api/bulk/${run.bulkId}/${name}`, reason === undefined ? {} : { reason });
         return `Bulk ${run.action}: ${name}`;

@@ -66,7 +66,7 @@ function askOrder(order: keyof typeof orders, nodeId: string, onDone: () => void
         <p>{about}</p>
       </>
     ),
-    commandLine: () => nodeCommandLine(order, nodeId),
+    commandLine: (note) => nodeCommandLine(order, nodeId, note),
     run: async ({ reason }) => {
       await post(`/api/cluster/nodes/${nodeId}/${order}`, reason === undefined ? {} : { reason });
       return `${label}: ${nodeId}`;
@@ -235,7 +235,7 @@ function ShardButtons(props: {
               title: `Unpin shard ${row.shard}`,
               verb: 'Unpin',
               about: <p>The shard goes where placement likes.</p>,
-              commandLine: () => shardCommandLine(row.shard, null),
+              commandLine: (note) => shardCommandLine(row.shard, null, note),
               run: async ({ reason }) => {
                 await post(`/api/cluster/shards/${row.shard}/unpin`, reason === undefined ? {} : { reason });
                 return `Shard ${row.shard} is not pinned any more`;

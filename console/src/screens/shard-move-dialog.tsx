@@ -64,7 +64,7 @@ export function askMove(request: {
       </>
     ),
     isReady: () => target.value !== '',
-    commandLine: () => shardCommandLine(shard, target.value),
+    commandLine: (note) => shardCommandLine(shard, target.value, note),
     run: async ({ reason }) => {
       await post(`/api/cluster/shards/${shard}/move`, {
         nodeId: target.value,

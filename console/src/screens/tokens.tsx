@@ -5,7 +5,7 @@ import { get, post, remove } from '../api/http.ts';
 import type { Role, TokenView } from '../api/types.ts';
 import { useLive } from '../live.ts';
 import { auditTopic } from '../live/topics.ts';
-import { apiCommandLine } from '../model/cli-command.ts';
+import { tokenCreateLine, tokenRevokeLine } from '../model/cli-command.ts';
 import { ask } from '../parts/action-dialog.tsx';
 import { CopyText } from '../parts/copy-text.tsx';
 import { Empty, Loaded, Panel, Screen } from '../parts/screen.tsx';
@@ -178,12 +178,11 @@ function askToken(onMade: (token: MadeToken) => void): void {
     about: <p>Whoever has it may do what its role may, until it expires or is revoked.</p>,
     content: () => <DraftFields draft={draft} />,
     isReady: () => namePattern.test(draft.value.name.trim()),
-    commandLine: ({ reason }) =>
-      apiCommandLine(window.location.origin, {
-        method: 'POST',
-        path: '/api/tokens',
-        body: bodyOf(draft.value, reason, now),
-      }),
+    commandLine: ({ reason }) => {
+      const { name, role, lifetime } = draft.value;
+      const lifeMs = lifetimes[lifetime]?.ms ?? null;
+      return tokenCreateLine({ name: name.trim(), role, lifeMs }, { origin: window.location.origin, reason });
+    },
     run: async ({ reason }) => {
       made = await post<MadeToken>('/api/tokens', bodyOf(draft.value, reason, now));
       return `Token of ${made.name} made`;
@@ -254,12 +253,7 @@ function askRevoke({ id, name, role }: TokenView, onDone: () => void): void {
         <p>It ends at once, and with it every session that was begun with it.{isOwn && ' It is your own.'}</p>
       </>
     ),
-    commandLine: ({ reason }) =>
-      apiCommandLine(window.location.origin, {
-        method: 'DELETE',
-        path: `/api/tokens/${id}`,
-        body: reason === undefined ? {} : { reason },
-      }),
+    commandLine: ({ reason }) => tokenRevokeLine(id, { origin: window.location.origin, reason }),
     run: async ({ reason }) => {
       await remove(`/api/tokens/${id}`, reason === undefined ? {} : { reason });
       return `Token of ${name} revoked`;

@@ -12,6 +12,8 @@ describe('a duration', () => {
     ['2m', 120_000],
     ['1h', 3_600_000],
     ['7d', 604_800_000],
+    ['1h30m', 5_400_000],
+    ['2d4h1s', 187_201_000],
   ])('%s is %i ms', (text, ms) => {
     expect(parseDurationMs(text)).toBe(ms);
   });

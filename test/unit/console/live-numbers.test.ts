@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { apiCommandLine } from '../../../console/src/model/cli-command.ts';
 import {
   metricWindowMs,
   recentHistogram,
@@ -98,19 +97,5 @@ describe('what the overview is told', () => {
   it('has a line for the busiest stages alone, in their own order', () => {
     expect(busiestStages(latencies, 2).map((one) => one.stage)).toEqual(['b', 'c']);
     expect(busiestStages(null, 2)).toEqual([]);
-  });
-});
-
-describe('the command line of what only the API does', () => {
-  it('has the token from the environment, and is one line that a shell reads as it is meant', () => {
-    const line = apiCommandLine('http://localhost:7070', {
-      method: 'DELETE',
-      path: '/api/tokens/0a',
-      body: { reason: "it's old" },
-    });
-    expect(line).toBe(
-      `curl --fail-with-body -X DELETE http://localhost:7070/api/tokens/0a -H "Authorization: Bearer $CABINET_TOKEN" ` +
-        `-H 'Content-Type: application/json' -H 'X-Cabinet-Request: 1' --data '{"reason":"it'\\''s old"}'`,
-    );
   });
 });
