@@ -182,6 +182,26 @@ export const crashScenarios: readonly CrashScenario[] = [
     },
   },
   {
+    name: 'tasks that leave memory while they wait',
+    config: { passivateAfterMs: 0, auditWindowMs: 0 },
+    effects: 6,
+    run: async (world) => {
+      await Promise.all([
+        world.submit('a', 'flaky'),
+        world.submit('b', 'stuck'),
+        world.submit('c', 'broken'),
+        world.submit('d', 'stuck'),
+      ]);
+      await Promise.all([world.command('pause', 'b'), world.command('pause', 'd')]);
+      await world.until(async () => (await world.view('c')).status === 'deadLettered');
+      await world.pause(130_000);
+      await world.command('cancel', 'd');
+      world.ledger.isBroken = false;
+      await Promise.all([world.command('redrive', 'c'), world.command('resume', 'b')]);
+      await endAll(world, 'a', 'b', 'c');
+    },
+  },
+  {
     name: 'a journal that is trimmed behind its snapshots',
     config: { auditWindowMs: 0 },
     effects: 6,
