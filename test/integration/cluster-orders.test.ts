@@ -61,6 +61,8 @@ describe('orders by the command line for three engine processes', () => {
       new RegExp(`^ *${shard} +n-2 +n-2 +n-2 .*pinned to n-2$`, 'm'),
     );
     expect((await cabinet('shard', 'unpin', String(shard), '--json')).json()).toMatchObject({ pinnedBefore: 'n-2' });
+    // Nodes hear of the unpin within their next look; until then all is where it should be, with the pin.
+    await eventually('it is back at its node', async () => (await shardsOf('n-1')).includes(shard), 60_000);
     await untilShared();
     expect(await shardsOf('n-1')).toContain(shard);
   });
@@ -102,6 +104,8 @@ describe('orders by the command line for three engine processes', () => {
     expect(await engines.get('n-1')?.terminate()).toBe(0);
     const config = { ...world.settings.config, capacity: 2 };
     engines.set('n-1', await world.startEngine({ nodeId: 'n-1', config }));
+    // The others may not have heard yet that it has come back, and with which capacity.
+    await eventually('it has twice the shards', async () => (await shardsOf('n-1')).length >= 5, 60_000);
     await untilShared();
     expect((await shardsOf('n-1')).length).toBeGreaterThanOrEqual(5);
     const status = (await cabinet('cluster', 'status', '--json')).json() as ClusterStatus;
