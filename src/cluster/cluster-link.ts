@@ -8,6 +8,7 @@ import {
   type NodeReply,
   type NodeStatus,
 } from '../core/node-messages.ts';
+import type { NodeId } from '../core/ids.ts';
 import { clusterSubject, nodeSubject } from '../core/subjects.ts';
 import type { Bus, BusRequest, BusService } from '../ports/bus.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
@@ -51,6 +52,8 @@ export class ClusterLink {
   #cutOffMs = Number.NEGATIVE_INFINITY;
   /** The question to itself that is under way: one for all peers that are silent now. */
   #selfCheck: Promise<boolean> | null = null;
+  /** The last answer of each peer and whether it was the peer's: most heartbeats say what the one before said. */
+  readonly #answers = new Map<NodeId, { readonly key: string; readonly body: Uint8Array; readonly isFrom: boolean }>();
   #stopped = false;
 
   constructor(deps: ClusterLinkDeps) {
@@ -143,6 +146,15 @@ export class ClusterLink {
   }
 
   #isFrom(peer: MemberIdentity, body: Uint8Array): boolean {
+    const key = memberKey(peer);
+    const last = this.#answers.get(peer.nodeId);
+    if (last?.key === key && Buffer.compare(last.body, body) === 0) return last.isFrom;
+    const isFrom = this.#isAnswerOf(peer, body);
+    this.#answers.set(peer.nodeId, { key, body, isFrom });
+    return isFrom;
+  }
+
+  #isAnswerOf(peer: MemberIdentity, body: Uint8Array): boolean {
     try {
       const reply = decodeNodeReply(body);
       return reply.kind === 'status' && memberKey(reply.status) === memberKey(peer);

@@ -21,8 +21,31 @@ export function parseStrictJson(bytes: Uint8Array, maximumBytes: number): JsonVa
     });
   }
   if (!isUtf8(bytes)) throw new EngineError('INVALID_MESSAGE', 'invalid JSON: the text is not UTF-8');
-  const reader = new JsonReader(Buffer.from(bytes).toString('utf8'));
-  return reader.readAll();
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
+  return readCanonical(text) ?? new JsonReader(text).readAll();
+}
+
+/** Longest text that is read by trial: a larger one may be costly to read twice. */
+const maximumTrialLength = 4_096;
+
+/**
+ * The value of a text that is just what JavaScript writes for it: nothing was lost on the way in, so no second look is needed. Most
+ * requests of programs are. Null when it is another text, or one that wants its depth or a key looked at.
+ */
+function readCanonical(text: string): JsonValue | null {
+  if (
+    text.length > maximumTrialLength ||
+    text.includes('__proto__') ||
+    text.split(/[[{]/, maximumDepth).length === maximumDepth
+  ) {
+    return null;
+  }
+  try {
+    const value = JSON.parse(text) as JsonValue;
+    return JSON.stringify(value) === text ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 const escapes: Readonly<Record<string, string>> = {

@@ -1,6 +1,9 @@
 /** Turns after which the event loop has its own: messages of a parent, signals. */
 const turnsPerBreath = 5_000;
 
+/** A job of a promise, unlike one of `queueMicrotask`, is no resource of its own that Node keeps account of. */
+const settled = Promise.resolve();
+
 /**
  * Calls `turn` again and again, each time after every promise job that the turn before has begun is done, until it answers false.
  *
@@ -26,7 +29,7 @@ export function runTurns(turn: () => boolean): Promise<void> {
       }
       left -= 1;
       if (left > 0) {
-        queueMicrotask(afterJobs);
+        void settled.then(afterJobs);
         return;
       }
       left = turnsPerBreath;

@@ -51,10 +51,19 @@ export const plannedKinds = [
   'outside',
 ] as const satisfies readonly PlannedKind[];
 
+/**
+ * How close together faults are. `dense`: each kind that a seed has comes every 6 to 60 s, and in most seeds heartbeats are rarer than
+ * they really are, so that more else happens. `sparse`: a cluster's every day; each kind comes every 1 to 10 minutes, and heartbeats are
+ * as a node sends them.
+ */
+export type FaultMix = 'dense' | 'sparse';
+
 /** Chance of a kind to be in a seed's draw at all: a swarm of few at a time finds more than all at once. */
 const presence = 0.45;
+/** From one fault of a kind to the next, when they are dense; sparse ones are so many times further apart. */
 const leastIntervalMs = 6_000;
 const mostIntervalMs = 60_000;
+const sparseness = 10;
 /** Before the first fault: the cluster has come up, or is about to. */
 const firstAtMs = 500;
 
@@ -65,6 +74,7 @@ export interface PlanOptions {
   readonly untilMs: number;
   readonly kinds: readonly PlannedKind[];
   readonly leaseTtlMs: number;
+  readonly mix: FaultMix;
 }
 
 /** Draws which faults a seed has and how strong they are. Pure but for its random. */
@@ -72,7 +82,8 @@ export function drawFaults(random: Random, options: PlanOptions): readonly Plann
   const faults: PlannedFault[] = [];
   for (const kind of plannedKinds) {
     const isPresent = random.next() < presence;
-    const intervalMs = leastIntervalMs * (mostIntervalMs / leastIntervalMs) ** random.next();
+    const scale = options.mix === 'sparse' ? sparseness : 1;
+    const intervalMs = scale * leastIntervalMs * (mostIntervalMs / leastIntervalMs) ** random.next();
     if (!isPresent || !options.kinds.includes(kind)) continue;
     for (
       let atMs = firstAtMs + random.next() * intervalMs;

@@ -80,6 +80,8 @@ export class JetStreamStream {
   readonly #storedMs = new Map<number, number>();
   #lastSequence = 0;
   #versions: Version[] = [];
+  /** The last messages of all subjects, until one is written, taken away or expires; null: to be found anew. */
+  #all: { readonly messages: readonly StreamMessage[]; readonly untilAt: Millis } | null = null;
   /** Counts what was answered 10164. */
   busyCount = 0;
 
@@ -141,6 +143,15 @@ export class JetStreamStream {
 
   /** The last messages of all subjects that the filter matches, in the order of their sequences. */
   lastOfAll(filter: string): readonly StreamMessage[] {
+    if (filter !== '>') return this.#findLast(filter);
+    if (this.#all === null || this.#all.untilAt <= this.#host.now()) {
+      const messages = this.#findLast(filter);
+      this.#all = { messages, untilAt: Math.min(...messages.map(({ expiresAt }) => expiresAt)) };
+    }
+    return this.#all.messages;
+  }
+
+  #findLast(filter: string): readonly StreamMessage[] {
     const found: StreamMessage[] = [];
     for (const subject of this.#subjects.keys()) {
       if (!subjectMatches(filter, subject)) continue;
@@ -259,6 +270,7 @@ export class JetStreamStream {
     const { markerTtlMs } = this.settings;
     const isMarker = message.body.length === 0;
     this.#subjects.delete(message.subject);
+    this.#all = null;
     if (markerTtlMs === null || isMarker) {
       this.#noteVersion();
       return null;
@@ -288,7 +300,9 @@ export class JetStreamStream {
     return { kind: 'ack', stream: this.settings.name, sequence, duplicate };
   }
 
+  /** The stream has changed. */
   #noteVersion(): void {
+    this.#all = null;
     if (!this.settings.keepsVersions) return;
     const messages = [...this.#subjects.values()].flatMap((ofSubject) => ofSubject.at(-1) ?? []);
     this.#versions.push({ sinceMs: this.#host.monotonicMs(), messages });

@@ -1,6 +1,7 @@
 import { detectorDefaults, type DetectorPolicy } from '../cluster/failure-detector.ts';
 import { resolveConfig, type EngineConfig } from '../core/config.ts';
 import type { Random } from '../ports/random.ts';
+import type { FaultMix } from './fault-plan.ts';
 
 /** What a seed decides of the world beside its faults. */
 export interface WorldSettings {
@@ -18,6 +19,7 @@ export function drawSettings(
     readonly nodes?: number | undefined;
     readonly config?: Partial<EngineConfig> | undefined;
     readonly tasks?: number | undefined;
+    readonly mix: FaultMix;
   },
 ): WorldSettings {
   const pick = <Item>(...items: readonly [Item, ...Item[]]): Item =>
@@ -56,7 +58,7 @@ export function drawSettings(
   // Heartbeats are most of what happens in a quiet cluster; with fewer of them a seed comes to more else.
   const heartbeatScale = pick(1, 4, 6);
   return {
-    detector: scaled(heartbeatScale),
+    detector: given.mix === 'sparse' ? detectorDefaults : scaled(heartbeatScale),
     config: resolveConfig({ ...drawn, ...given.config }),
     nodes: given.nodes ?? nodes,
     replicas,

@@ -17,11 +17,13 @@ export interface ShrunkFailure {
  * the shortest.
  *
  * @param maximumRuns - runs that may be spent
+ * @param isOver - asked before each run: whether it shall be content with what it has
  */
 export async function shrinkFaults(
   options: SimulationOptions,
   failed: SimulationReport,
   maximumRuns = 120,
+  isOver: () => boolean = () => false,
 ): Promise<ShrunkFailure> {
   const wanted = new Set(failed.violations.map(({ id }) => id));
   let masked: readonly number[] = [...(options.maskedFaults ?? [])];
@@ -29,7 +31,7 @@ export async function shrinkFaults(
   let report = failed;
   let runs = 0;
   for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let start = 0; start < left.length && runs < maximumRuns;) {
+    for (let start = 0; start < left.length && runs < maximumRuns && !isOver();) {
       const dropped = left.slice(start, start + size);
       const tried = await simulate({ ...options, maskedFaults: [...masked, ...dropped] });
       runs += 1;

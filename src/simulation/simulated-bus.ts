@@ -12,6 +12,12 @@ interface Subscription {
   readonly receive: (request: BusRequest) => void;
 }
 
+/** Those who hear a subject: each of the first, and one of each queue. */
+interface Hearers {
+  readonly alone: readonly Subscription[];
+  readonly queues: readonly (readonly Subscription[])[];
+}
+
 interface Message {
   readonly subject: string;
   readonly body: Uint8Array;
@@ -29,6 +35,8 @@ export class BusServer {
   readonly #random: Random;
   readonly #mayPublish: (subject: string) => boolean;
   readonly #subscriptions = new Set<Subscription>();
+  /** Who hears a subject, as long as no subscription comes or goes. */
+  readonly #hearers = new Map<string, Hearers>();
 
   /** @param deps - `mayPublish`: what its users may do; everything when left out */
   constructor(deps: { readonly random: Random; readonly mayPublish?: (subject: string) => boolean }) {
@@ -37,15 +45,18 @@ export class BusServer {
   }
 
   subscribe(subscription: Subscription): void {
+    this.#hearers.clear();
     this.#subscriptions.add(subscription);
   }
 
   unsubscribe(subscription: Subscription): void {
+    this.#hearers.clear();
     this.#subscriptions.delete(subscription);
   }
 
   /** Forgets a connection that broke. */
   drop(connection: Connection): void {
+    this.#hearers.clear();
     for (const one of this.#subscriptions) if (one.connection === connection) this.#subscriptions.delete(one);
   }
 
@@ -69,18 +80,25 @@ export class BusServer {
   }
 
   #receiversOf(subject: string): readonly Subscription[] {
-    const receivers: Subscription[] = [];
+    const { alone, queues } = this.#hearersOf(subject);
+    if (queues.length === 0) return alone;
+    const chosen = queues.flatMap((members) => members[Math.floor(this.#random.next() * members.length)] ?? []);
+    return [...alone, ...chosen];
+  }
+
+  #hearersOf(subject: string): Hearers {
+    const known = this.#hearers.get(subject);
+    if (known !== undefined) return known;
+    const alone: Subscription[] = [];
     const queues = new Map<string, Subscription[]>();
     for (const one of this.#subscriptions) {
       if (!subjectMatches(one.pattern, subject)) continue;
-      if (one.queue === undefined) receivers.push(one);
+      if (one.queue === undefined) alone.push(one);
       else queues.set(one.queue, [...(queues.get(one.queue) ?? []), one]);
     }
-    for (const members of queues.values()) {
-      const member = members[Math.floor(this.#random.next() * members.length)];
-      if (member !== undefined) receivers.push(member);
-    }
-    return receivers;
+    const hearers: Hearers = { alone, queues: [...queues.values()] };
+    this.#hearers.set(subject, hearers);
+    return hearers;
   }
 }
 
@@ -195,14 +213,14 @@ class SimulatedRequest implements BusRequest {
   reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void {
     const reply = this.#reply;
     this.#reply = undefined;
-    reply?.(Uint8Array.from(body), headers === undefined ? noHeaders : new Map(Object.entries(headers)));
+    reply?.(new Uint8Array(body), headers === undefined ? noHeaders : new Map(Object.entries(headers)));
   }
 }
 
 function messageOf(subject: string, body: Uint8Array, headers: Readonly<Record<string, string>> | undefined): Message {
   return {
     subject,
-    body: Uint8Array.from(body),
+    body: new Uint8Array(body),
     headers: headers === undefined ? noHeaders : new Map(Object.entries(headers)),
   };
 }

@@ -66,13 +66,14 @@ export class SimulatedWorld {
       untilMs: this.#faultsForMs,
       kinds: options.faults,
       leaseTtlMs: config.leaseTtlMs,
+      mix: options.mix,
     });
     const scheduler = new Scheduler(stream());
     const now = (): number => Math.floor(startAt + scheduler.nowMs);
     this.#recorder = new HistoryRecorder({
       namespace: config.namespace,
       shardCount: config.shardCount,
-      parts: ['calls', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
+      parts: ['calls', 'replies', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
       bounds: {
         // The clocks of two nodes differ by what they drift and jump.
         timerEarlyMs: skewMs(this.#plan, options.minutes),

@@ -2,7 +2,7 @@ import type { EngineConfig } from '../core/config.ts';
 import type { JsonValue } from '../core/json.ts';
 import type { PipelineDefinition } from '../pipeline/definition.ts';
 import type { Random } from '../ports/random.ts';
-import { plannedKinds, type PlannedKind } from './fault-plan.ts';
+import { plannedKinds, type FaultMix, type PlannedKind } from './fault-plan.ts';
 import { worldPipelines } from './world-pipelines.ts';
 
 /** What a simulation is made of; all of it may be left out. */
@@ -17,6 +17,8 @@ export interface SimulationOptions {
   readonly tasks?: number;
   /** Kinds of faults that the seed may draw: all when left out, none when empty. */
   readonly faults?: readonly PlannedKind[];
+  /** How close together they are: `dense` when left out. */
+  readonly mix?: FaultMix;
   /** Faults of the seed's draw that are not made, by their `id`. */
   readonly maskedFaults?: Iterable<number>;
   /**
@@ -52,13 +54,14 @@ export interface ResolvedOptions
 /** The options with all that was left out. */
 export function resolveOptions(options: SimulationOptions): ResolvedOptions {
   const { seed = 1, minutes = 5, nodes, tasks, faults = plannedKinds, maskedFaults = [], ports = {}, config } = options;
-  const { pipelines = worldPipelines, inputOf } = options;
+  const { pipelines = worldPipelines, inputOf, mix = 'dense' } = options;
   return {
     seed,
     minutes,
     nodes,
     tasks,
     faults,
+    mix,
     maskedFaults: new Set(maskedFaults),
     pipelines,
     ...(inputOf === undefined ? {} : { inputOf }),

@@ -5,9 +5,8 @@ import type { LeaseStore } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
 import type { SnapshotStore } from '../ports/snapshots.ts';
 import type { BucketCalls } from '../store/bucket-api.ts';
-import { bucketStream, keyOfSubject } from '../store/bucket-keys.ts';
+import { bucketStream } from '../store/bucket-keys.ts';
 import type { ListedKey } from '../store/direct-list.ts';
-import { isRemoval } from '../store/nats-bucket.ts';
 import { NatsLeaseStore } from '../store/nats-leases.ts';
 import { NatsSnapshotStore } from '../store/nats-snapshots.ts';
 import type { ScannedMessage, ScanQuery } from '../store/subject-scan.ts';
@@ -95,7 +94,7 @@ export class StoreClient {
   #acks(timeoutMs: number): Pick<AckInbox, 'publish'> {
     return {
       publish: async (subject, body, headers = {}) => {
-        const bytes = Uint8Array.from(body);
+        const bytes = new Uint8Array(body);
         const map = new Map(Object.entries(headers));
         const answered = await this.#connection.request<PublishAnswer>(
           (respond) => this.#server.publish(subject, bytes, map, respond),
@@ -150,11 +149,7 @@ export class StoreClient {
       () => this.#server.stream(stream).asOf(this.#server.lagOfReplica()),
       listTimeoutMs,
     );
-    return messages.flatMap(({ subject, body, headers, sequence }) =>
-      isRemoval((name) => headers.get(name))
-        ? []
-        : [{ key: keyOfSubject(bucket, subject), value: body, revision: sequence }],
-    );
+    return messages.flatMap((message) => this.#server.listed(bucket, message) ?? []);
   }
 
   #blobStore(): BlobStore {

@@ -1,9 +1,11 @@
 import type { Millis } from '../core/ids.ts';
 import { journalStream, nodeBucket, shardBucket, snapshotBucket } from '../core/subjects.ts';
 import type { Random } from '../ports/random.ts';
-import { bucketStream } from '../store/bucket-keys.ts';
+import { bucketStream, keyOfSubject } from '../store/bucket-keys.ts';
+import type { ListedKey } from '../store/direct-list.ts';
 import { MemoryBlobStore } from '../store/memory-blobs.ts';
-import { JetStreamStream, type PublishAnswer, type StreamSettings } from './jetstream-stream.ts';
+import { isRemoval } from '../store/nats-bucket.ts';
+import { JetStreamStream, type PublishAnswer, type StreamMessage, type StreamSettings } from './jetstream-stream.ts';
 import type { Scheduler } from './scheduler.ts';
 
 /** How the store behaves at this moment. */
@@ -50,6 +52,8 @@ export class StoreServer {
   readonly #startAt: Millis;
   readonly #streams = new Map<string, JetStreamStream>();
   readonly #journal: string;
+  /** What lists show, by message: they are read far more often than written. */
+  readonly #listed = new WeakMap<StreamMessage, ListedKey | null>();
   #wallOffsetMs = 0;
 
   constructor(deps: {
@@ -109,6 +113,17 @@ export class StoreServer {
 
   get busyCount(): number {
     return [...this.#streams.values()].reduce((sum, { busyCount }) => sum + busyCount, 0);
+  }
+
+  /** A message of a bucket as a list shows it; null when its key is removed. */
+  listed(bucket: string, message: StreamMessage): ListedKey | null {
+    const known = this.#listed.get(message);
+    if (known !== undefined) return known;
+    const { subject, body, headers, sequence } = message;
+    const isRemoved = isRemoval((name) => headers.get(name));
+    const listed = isRemoved ? null : { key: keyOfSubject(bucket, subject), value: body, revision: sequence };
+    this.#listed.set(message, listed);
+    return listed;
   }
 
   /** Handles something that has arrived, when it is heard. */

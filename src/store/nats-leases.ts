@@ -21,12 +21,18 @@ const releaseMarkerTtlMs = 5_000;
 const maximumTakeovers = 5;
 const listTimeoutMs = 2_000;
 
+/** What was read of each key, with what it was read from. */
+type Decoded<Value> = Map<string, { readonly revision: number; readonly bytes: Uint8Array; readonly decoded: Value }>;
+
 /** Node leases (with a time to live), shard locks and orders in two JetStream KV buckets. */
 export class NatsLeaseStore implements LeaseStore {
   readonly #list: (bucket: string) => Promise<readonly ListedKey[]>;
   readonly #logger: Logger;
   readonly #nodes: NatsBucket;
   readonly #shards: NatsBucket;
+  /** Leases and locks as they were listed last, by the bytes that they are: most are listed unchanged, again and again. */
+  readonly #lastNodes: Decoded<NodeLease> = new Map();
+  readonly #lastLocks: Decoded<ShardLock> = new Map();
 
   /** @param deps - `list` in the place of `link`: how it reads a whole bucket where there is no link, as in a simulation */
   constructor(
@@ -68,7 +74,8 @@ export class NatsLeaseStore implements LeaseStore {
   }
 
   async listNodes(): Promise<readonly NodeLease[]> {
-    return this.#readable(await this.#list(this.#nodes.name), ({ value }) => decodeNodeLease(value));
+    const entries = await this.#list(this.#nodes.name);
+    return this.#readable(entries, this.#lastNodes, ({ value }) => decodeNodeLease(value));
   }
 
   async readShard(shard: ShardId): Promise<ShardLock> {
@@ -83,7 +90,9 @@ export class NatsLeaseStore implements LeaseStore {
       const shard = shardOfLockKey(entry.key);
       return shard === null ? [] : [{ ...entry, shard }];
     });
-    return this.#readable(locks, ({ shard, revision, value }) => decodeShardLock(shard, revision, value));
+    return this.#readable(locks, this.#lastLocks, ({ shard, revision, value }) =>
+      decodeShardLock(shard, revision, value),
+    );
   }
 
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {
@@ -113,13 +122,21 @@ export class NatsLeaseStore implements LeaseStore {
   /** What can be decoded: one bad value must not hide all the others. */
   #readable<Entry extends ListedKey, Value>(
     entries: readonly Entry[],
+    last: Decoded<Value>,
     decode: (entry: Entry) => Value,
   ): readonly Value[] {
+    const known = new Map(last);
+    last.clear();
     return entries.flatMap((entry) => {
+      const { key, revision, value } = entry;
+      const before = known.get(key);
       try {
-        return [decode(entry)];
+        const isSame = before?.revision === revision && Buffer.compare(before.bytes, value) === 0;
+        const decoded = isSame ? before.decoded : decode(entry);
+        last.set(key, { revision, bytes: value, decoded });
+        return [decoded];
       } catch (error) {
-        this.#logger.error({ key: entry.key, err: asError(error) }, 'a lease or lock cannot be read');
+        this.#logger.error({ key, err: asError(error) }, 'a lease or lock cannot be read');
         return [];
       }
     });

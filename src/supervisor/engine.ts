@@ -270,15 +270,21 @@ export class Engine {
   }
 
   get #nodeStatus(): NodeStatus {
-    const { owned, failing, openBreakers, ...status } = this.status;
-    const { size: handingOver } = this.#shards.handingOver;
-    const capacity = this.#lease.lease.capacity ?? 1;
+    // Told with every heartbeat: numbers alone, and no list that they are counted from.
+    const { incarnation, draining, cordoned = false, capacity = 1 } = this.#lease.lease;
+    const { openBreakers } = this.#shards;
     return {
-      ...status,
+      nodeId: this.#deps.nodeId,
+      incarnation,
+      leaseIsGood: this.#lease.isGood,
+      draining,
+      cordoned,
+      loopLagMs: this.#loopLag?.lagMs ?? 0,
+      stages: this.#shards.stageLoad,
       capacity,
-      owned: owned.length,
-      handingOver,
-      failing: failing.length,
+      owned: this.#shards.size,
+      handingOver: this.#shards.handingOver.size,
+      failing: this.#failing.length,
       openBreakers: openBreakers.slice(0, maximumNamedBreakers),
       openBreakerCount: openBreakers.length,
     };

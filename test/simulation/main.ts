@@ -1,29 +1,34 @@
-// Many seeds, one after the other on each core: `npm run sim -- --seeds N [--seed S] [--minutes M] [--jobs J]`.
-import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+// Many seeds, one after the other on each core: `npm run sim -- --seeds N [--seed S] [--minutes M] [--jobs J]`; for hours:
+// `npm run sim -- --for MINUTES [--seed S]`. SIGINT and SIGTERM end a run early, with the same last lines.
 import { parseArgs } from 'node:util';
 
-import { formatFault, plannedKinds, type PlannedKind } from '../../src/simulation/fault-plan.ts';
-import { shrinkFaults } from '../../src/simulation/shrink.ts';
+import { plannedKinds, type PlannedKind } from '../../src/simulation/fault-plan.ts';
 import { simulate } from '../../src/simulation/simulate.ts';
 import type { SimulationOptions } from '../../src/simulation/simulation-options.ts';
+import { builtFrom } from './built-from.ts';
+import { FailureTeller } from './failure-teller.ts';
+import { SeedPool } from './seed-pool.ts';
 import { SeedSums, type SeedResult } from './seed-result.ts';
 import { neverHappened, sometimesAfterSeeds } from './sometimes.ts';
 
-/** Failing seeds that are made small and told at length; the rest is only counted. */
-const maximumToldFailures = 5;
-/** Seeds that a child is given at one time. */
-const seedsPerOrder = 4;
-const progressEveryMs = 10_000;
+const progressEveryMs = 60_000;
+const usualSeeds = 100;
+
+// Faults make thousands of errors a second, whose stacks nobody reads.
+const usualStackDepth = Error.stackTraceLimit;
+Error.stackTraceLimit = 0;
 
 const { values: given } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '100' },
+    seeds: { type: 'string' },
     seed: { type: 'string', default: '1' },
     minutes: { type: 'string', default: '5' },
+    for: { type: 'string' },
     jobs: { type: 'string', default: '2' },
     nodes: { type: 'string' },
     tasks: { type: 'string' },
     faults: { type: 'string' },
+    mix: { type: 'string', default: 'dense' },
     mask: { type: 'string' },
     log: { type: 'boolean', default: false },
     'no-shrink': { type: 'boolean', default: false },
@@ -32,13 +37,21 @@ const { values: given } = parseArgs({
   },
 });
 
+function numberOf(name: 'seeds' | 'seed' | 'minutes' | 'for' | 'jobs' | 'nodes' | 'tasks', least: number): number {
+  const value = Number(given[name]);
+  if (Number.isFinite(value) && value >= least) return value;
+  throw new Error(`--${name} must be a number from ${least}, not ${given[name]}`);
+}
+
 function optionsOf(seed: number): SimulationOptions {
-  const { nodes, tasks, faults, mask, minutes } = given;
+  const { nodes, tasks, faults, mask, mix } = given;
+  if (mix !== 'dense' && mix !== 'sparse') throw new Error(`--mix must be dense or sparse, not ${mix}`);
   return {
     seed,
-    minutes: Number(minutes),
-    ...(nodes === undefined ? {} : { nodes: Number(nodes) }),
-    ...(tasks === undefined ? {} : { tasks: Number(tasks) }),
+    minutes: numberOf('minutes', 0),
+    mix,
+    ...(nodes === undefined ? {} : { nodes: numberOf('nodes', 0) }),
+    ...(tasks === undefined ? {} : { tasks: numberOf('tasks', 0) }),
     ...(faults === undefined
       ? {}
       : { faults: plannedKinds.filter((kind) => faults.split(',').includes(kind)) satisfies PlannedKind[] }),
@@ -46,24 +59,36 @@ function optionsOf(seed: number): SimulationOptions {
   };
 }
 
-async function runSeed(seed: number): Promise<SeedResult> {
-  const startedMs = performance.now();
-  const { history: _history, lines: _lines, plan: _plan, ...result } = await simulate(optionsOf(seed));
-  return { ...result, realMs: performance.now() - startedMs };
+/** The arguments that make the same run of a seed. */
+function againArguments(): string {
+  const { minutes, mix, nodes, tasks, faults } = given;
+  const named = Object.entries({ minutes, mix, nodes, tasks, faults });
+  return named.flatMap(([name, value]) => (value === undefined ? [] : [`--${name} ${value}`])).join(' ');
 }
 
-/** A child runs the seeds that it is given and tells what they came to. */
+async function runSeed(seed: number): Promise<SeedResult> {
+  const startedMs = performance.now();
+  const before = process.cpuUsage();
+  const { history: _history, lines: _lines, plan, ...result } = await simulate(optionsOf(seed));
+  const { user, system } = process.cpuUsage(before);
+  return {
+    ...result,
+    plannedFaults: plan.length,
+    realMs: performance.now() - startedMs,
+    cpuMs: (user + system) / 1_000,
+  };
+}
+
+/** A child runs the seeds that it is given and tells what they came to. The end of the run is its parent's to decide. */
 function serveSeeds(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
   process.on('message', (seeds: readonly number[]) => {
     void (async () => {
       for (const seed of seeds) {
         try {
           process.send?.(await runSeed(seed));
-        } catch (thrown) {
-          process.send?.({
-            seed,
-            crashed: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-          });
+        } catch {
+          process.send?.({ seed, crashed: await crashOf(seed) });
         }
       }
       process.send?.('idle');
@@ -72,123 +97,98 @@ function serveSeeds(): void {
   process.on('disconnect', () => process.exit(0));
 }
 
-type FromChild = SeedResult | { readonly seed: number; readonly crashed: string } | 'idle';
-
-/** Every seed's result, from as many processes as jobs. */
-async function runSeeds(
-  first: number,
-  count: number,
-  jobs: number,
-  onResult: (result: SeedResult) => void,
-): Promise<number> {
-  let next = first;
-  let crashes = 0;
-  const work = (child: ChildProcess): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const order = (): void => {
-        const seeds: number[] = [];
-        for (; seeds.length < seedsPerOrder && next < first + count; next += 1) seeds.push(next);
-        if (seeds.length > 0) child.send(seeds);
-        else {
-          child.disconnect();
-          resolve();
-        }
-      };
-      child.on('message', (message: FromChild) => {
-        if (message === 'idle') order();
-        else if ('crashed' in message) {
-          crashes += 1;
-          process.stdout.write(`seed ${message.seed} crashed: ${message.crashed}\n`);
-        } else onResult(message);
-      });
-      child.on('error', reject);
-      child.on('exit', (code) => {
-        if (code !== 0 && code !== null) reject(new Error(`a process of the simulation ended with ${code}`));
-      });
-      order();
-    });
-  const argv = [...process.argv.slice(2), '--child'];
-  const children = Array.from({ length: Math.min(jobs, count) }, () => fork(process.argv[1] ?? '', argv));
-  await Promise.all(children.map((child) => work(child)));
-  return crashes;
-}
-
-function commitName(): string {
+/** Why a seed throws: it is run again, with stacks. */
+async function crashOf(seed: number): Promise<string> {
+  Error.stackTraceLimit = usualStackDepth;
   try {
-    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-  } catch {
-    return 'unknown';
+    await simulate(optionsOf(seed));
+    return 'and did not when it was run again';
+  } catch (thrown) {
+    return thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  } finally {
+    Error.stackTraceLimit = 0;
   }
 }
 
-/** Tells of a failing seed: what is broken, the fewest faults that break it, and how to run it again. */
-async function tellFailure(seed: number): Promise<void> {
-  const options = optionsOf(seed);
-  const failed = await simulate(options);
-  const shrunk = given['no-shrink']
-    ? { report: failed, maskedFaults: [], runs: 0 }
-    : await shrinkFaults(options, failed);
-  const { report, maskedFaults } = shrunk;
-  const write = (line: string): void => void process.stdout.write(`${line}\n`);
-  write(`\nseed ${seed} of commit ${commitName()}: ${failed.violations.length} violations`);
-  for (const { text } of report.violations.slice(0, 10)) write(`  ${text}`);
-  const kept = report.plan.filter(({ id }) => !maskedFaults.includes(id));
-  write(`  ${kept.length} of ${report.plan.length} faults are enough:`);
-  for (const fault of kept) write(`    ${formatFault(fault)}`);
-  const mask = maskedFaults.length === 0 ? '' : ` --mask ${maskedFaults.join(',')}`;
-  write(`  again: npm run sim -- --seeds 1 --seed ${seed} --minutes ${given.minutes}${mask}`);
-  if (!given.log) return;
-  for (const { atMs, process: name, level, message, fields } of report.lines) {
-    write(`  ${(atMs / 1_000).toFixed(3)} ${name} ${level} ${message} ${describe(fields)}`);
+/** Runs seeds in this process, one after the other. */
+async function runHere(
+  nextSeed: () => number | null,
+  onResult: (result: SeedResult) => void,
+  onCrash: (seed: number, how: string) => void,
+): Promise<void> {
+  for (let seed = nextSeed(); seed !== null; seed = nextSeed()) {
+    try {
+      onResult(await runSeed(seed));
+    } catch {
+      onCrash(seed, await crashOf(seed));
+    }
   }
-}
-
-function describe(fields: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(fields, (_, value: unknown) => (value instanceof Error ? value.message : value));
 }
 
 async function main(): Promise<void> {
-  const first = Number(given.seed);
-  const count = Number(given.seeds);
-  const jobs = Number(given.jobs);
+  const first = numberOf('seed', 0);
+  const count = given.seeds !== undefined ? numberOf('seeds', 1) : given.for === undefined ? usualSeeds : Infinity;
+  const jobs = Math.min(numberOf('jobs', 1), count);
+  const commit = builtFrom(import.meta.dirname);
   const sums = new SeedSums();
-  const failing: number[] = [];
-  const startedMs = performance.now();
-  let toldMs = startedMs;
-  const note = (result: SeedResult): void => {
-    sums.add(result);
-    if (result.violations.length > 0) {
-      failing.push(result.seed);
-      process.stdout.write(
-        `seed ${result.seed}: ${result.violations
-          .map(({ text }) => text)
-          .slice(0, 2)
-          .join('; ')}\n`,
-      );
-    }
-    if (performance.now() - toldMs < progressEveryMs) return;
-    toldMs = performance.now();
-    process.stdout.write(`${sums.seeds} seeds, ${failing.length} failing\n`);
-  };
+  const failures = new FailureTeller({
+    commit,
+    optionsOf,
+    shrinks: !given['no-shrink'],
+    logs: given.log,
+    again: againArguments(),
+    write: (line) => void process.stdout.write(`${line}\n`),
+  });
   let crashes = 0;
-  if (jobs <= 1 || count === 1) {
-    for (let seed = first; seed < first + count; seed += 1) note(await runSeed(seed));
-  } else crashes = await runSeeds(first, count, jobs, note);
-  const realSeconds = (performance.now() - startedMs) / 1_000;
-  for (const seed of failing.toSorted((left, right) => left - right).slice(0, maximumToldFailures))
-    await tellFailure(seed);
+  let next = first;
+  let isStopped = false;
+  const nextSeed = (): number | null => {
+    if (isStopped || next >= first + count) return null;
+    next += 1;
+    return next - 1;
+  };
+  const onResult = (result: SeedResult): void => {
+    if (isStopped) return;
+    sums.add(result);
+    if (result.violations.length > 0) failures.failed(result);
+  };
+  const onCrash = (seed: number, how: string): void => {
+    crashes += 1;
+    process.stdout.write(`seed ${seed} crashed: ${how}\n`);
+  };
+  const pool = new SeedPool({
+    jobs,
+    program: process.argv[1] ?? '',
+    argv: [...process.argv.slice(2), '--child'],
+    nextSeed,
+    onResult,
+    onCrash,
+  });
+  const stop = (): void => {
+    isStopped = true;
+    failures.hurry();
+    pool.stop();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop);
+  const limit = given.for === undefined ? undefined : setTimeout(stop, numberOf('for', 0) * 60_000);
+  const startedMs = performance.now();
+  const seconds = (): string => ((performance.now() - startedMs) / 1_000).toFixed(1);
+  const progress = setInterval(() => {
+    process.stderr.write(`${seconds()} s, ${failures.count} failing: ${JSON.stringify(sums.summary)}\n`);
+  }, progressEveryMs);
+  await (jobs > 1 ? pool.run() : runHere(nextSeed, onResult, onCrash));
+  clearTimeout(limit);
+  clearInterval(progress);
+  await failures.told();
   const missing = sums.seeds >= sometimesAfterSeeds ? neverHappened(sums.counters) : [];
   for (const situation of missing) process.stdout.write(`never: ${situation}\n`);
   if (given.counters) {
     for (const [name, value] of [...sums.counters].toSorted(([left], [right]) => (left < right ? -1 : 1)))
       process.stdout.write(`${name}: ${value}\n`);
   }
-  const speed = Math.round(sums.simulatedMs / sums.realMs);
-  process.stdout.write(
-    `commit ${commitName()}, ${realSeconds.toFixed(1)} s, ${speed} simulated seconds a second of a core, ${sums.events} events\n`,
-  );
+  process.stdout.write(`${sums.mix}\ncommit ${commit}, seeds from ${first} on, ${seconds()} s\n`);
   process.stdout.write(`${JSON.stringify(sums.summary)}\n`);
-  if (failing.length > 0 || missing.length > 0 || crashes > 0) process.exitCode = 1;
+  process.exitCode = failures.count > 0 || missing.length > 0 || crashes > 0 ? 1 : 0;
 }
 
 if (given.child) serveSeeds();
