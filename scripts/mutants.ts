@@ -1,137 +1,122 @@
 // Does the harness bite? Makes each mistake of `test/mutants/mutants.ts` in a copy of the repository and demands that its test fails:
-// `npm run mutants -- [--only id,id] [--jobs J]`. Its last line is JSON; exit code 1 when a mutant survives.
-import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+// `npm run mutants -- [--only id,id] [--jobs J] [--seeds N] [--write]`. With --seeds the simulator looks for each mistake that it can see, in
+// N seeds at most; --write puts the table of all into docs/PROOF.md and keeps there what was not searched now. Its last line is JSON; exit code 1 when a mutant survives.
+// `--outputFile.json` as vitest has it, so that `npm test` adds it up like its other stages.
+import { writeFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 
 import { mutants, type Mutant } from '../test/mutants/mutants.ts';
+import { writeMutantsTable } from '../test/mutants/mutants-table.ts';
+import { PlantedCopy } from '../test/mutants/planted-copy.ts';
+import { searchSeeds, type SeedSearch } from '../test/mutants/search-seeds.ts';
+import { runTest, type Verdict } from '../test/mutants/run-test.ts';
 
-const repository = resolve(import.meta.dirname, '..');
-/** Not copied: what is large, or made. */
-const leftOut = new Set(['node_modules', '.git', 'dist', 'results', '.cabinet', 'screenshots']);
-/** A mutant that hangs its test is caught by it. */
-const longestRunMs = 180_000;
-
-type Verdict =
-  | { readonly kind: 'caught'; readonly failedTests: number; readonly by: string }
-  | { readonly kind: 'hung' }
-  | { readonly kind: 'survived' }
-  | { readonly kind: 'broken'; readonly output: string };
+/** Seeds that must be good without a mistake before the simulator is asked for any. */
+const soundSeeds = 20;
+const usage = 'npm run mutants -- [--only id,id] [--jobs J] [--seeds N] [--write]\n';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
     jobs: { type: 'string', default: '2' },
+    seeds: { type: 'string' },
+    write: { type: 'boolean', default: false },
+    reporter: { type: 'string', multiple: true },
+    'outputFile.json': { type: 'string' },
     help: { type: 'boolean', default: false },
   },
 });
-if (values.help) {
-  process.stdout.write('npm run mutants -- [--only id,id] [--jobs J]\n');
-  process.exit(0);
-}
+if (values.help) end(0, usage);
+const jobs = wholeNumber('jobs', values.jobs);
+const maximumSeeds = wholeNumber('seeds', values.seeds ?? '0', 0);
 const names = values.only?.split(',');
 const unknown = names?.filter((name) => !mutants.some(({ id }) => id === name)) ?? [];
 if (unknown.length > 0) {
-  process.stderr.write(
-    `there is no mutant ${unknown.join(', ')}; known are ${mutants.map(({ id }) => id).join(', ')}\n`,
-  );
-  process.exit(2);
+  end(2, `there is no mutant ${unknown.join(', ')}; known are ${mutants.map(({ id }) => id).join(', ')}\n`);
 }
-const chosen = mutants.filter(({ id }) => names === undefined || names.includes(id));
 
-const queue = [...chosen];
+const startedMs = performance.now();
+if (maximumSeeds > 0) await demandSoundSimulator();
+const chosen = mutants.filter(({ id }) => names === undefined || names.includes(id));
+const queue = chosen.toSorted((left, right) => costOf(right) - costOf(left));
 const verdicts = new Map<Mutant, Verdict>();
-const workers = Array.from({ length: Math.min(Number(values.jobs), queue.length) }, async () => {
-  const copy = await copyRepository();
-  try {
-    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-      const verdict = await tryMutant(copy, mutant);
-      verdicts.set(mutant, verdict);
-      process.stdout.write(
-        `${wordsOf(verdict).padEnd(24)} ${mutant.id}: ${mutant.breaks} → test/${mutant.caughtBy.file}\n`,
-      );
-      if (verdict.kind === 'broken') process.stdout.write(`${verdict.output}\n`);
-    }
-  } finally {
-    await rm(copy, { recursive: true, force: true });
-  }
-});
-await Promise.all(workers);
+const searches = new Map<Mutant, SeedSearch>();
+await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, () => work()));
+
 const isCaught = (mutant: Mutant): boolean => ['caught', 'hung'].includes(verdicts.get(mutant)?.kind ?? '');
 const survived = chosen.filter((mutant) => !isCaught(mutant)).map(({ id }) => id);
-process.stdout.write(
-  `${JSON.stringify({ mutants: chosen.length, caught: chosen.length - survived.length, survived })}\n`,
-);
-process.exit(survived.length === 0 ? 0 : 1);
-
-async function copyRepository(): Promise<string> {
-  const copy = await mkdtemp(join(tmpdir(), 'cabinet-mutant-'));
-  await cp(repository, copy, { recursive: true, filter: (path) => !leftOut.has(basename(path)) });
-  await symlink(join(repository, 'node_modules'), join(copy, 'node_modules'));
-  return copy;
-}
-
-/** Runs the mutant's test with its one edit, and takes the edit back. */
-async function tryMutant(copy: string, mutant: Mutant): Promise<Verdict> {
-  const path = join(copy, mutant.file);
-  const original = await readFile(path, 'utf8');
-  if (original.split(mutant.from).length !== 2) {
-    return {
-      kind: 'broken',
-      output: `${mutant.file} has its line ${original.split(mutant.from).length - 1} times, not once`,
-    };
-  }
+const caught = chosen.length - survived.length;
+if (values.write) await writeMutantsTable({ mutants, searches, maximumSeeds });
+const report = values['outputFile.json'];
+if (report !== undefined) {
   await writeFile(
-    path,
-    original.replace(mutant.from, () => mutant.to),
+    report,
+    JSON.stringify({
+      numPassedTests: caught,
+      numFailedTests: survived.length,
+      numPendingTests: 0,
+      numTodoTests: 0,
+    }),
   );
+}
+process.stdout.write(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s\n`);
+process.stdout.write(`${JSON.stringify({ mutants: chosen.length, caught, survived })}\n`);
+process.exitCode = survived.length === 0 ? 0 : 1;
+
+/** A simulator that fails without a mistake would see every one. */
+async function demandSoundSimulator(): Promise<void> {
+  const copy = await PlantedCopy.make();
   try {
-    return await runTest(copy, mutant);
+    const { seeds, says } = await searchSeeds(copy.path, Math.min(maximumSeeds, soundSeeds));
+    if (seeds !== null) end(1, `the simulator fails without a mistake: ${says}\n`);
   } finally {
-    await writeFile(path, original);
+    await copy.remove();
   }
 }
 
-async function runTest(copy: string, { caughtBy }: Mutant): Promise<Verdict> {
-  const report = join(copy, 'mutant-report.json');
-  await rm(report, { force: true });
-  const args = ['vitest', 'run', '--project', caughtBy.project, `test/${caughtBy.file}`];
-  const child = spawn('npx', [...args, '--reporter=json', `--outputFile=${report}`], {
-    cwd: copy,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
-  let hasHung = false;
-  const timer = setTimeout(() => {
-    hasHung = true;
-    // The whole group: vitest runs tests in processes of its own.
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-  }, longestRunMs);
-  await new Promise((ended) => child.once('close', ended));
-  clearTimeout(timer);
-  if (hasHung) return { kind: 'hung' };
-  const text = await readFile(report, 'utf8').catch(() => null);
-  if (text === null) return { kind: 'broken', output: output.slice(-2_000) };
-  const { numTotalTests, numFailedTests, testResults } = JSON.parse(text) as {
-    readonly numTotalTests: number;
-    readonly numFailedTests: number;
-    readonly testResults: readonly {
-      readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
-    }[];
-  };
-  // A file that does not even load proves nothing.
-  if (numTotalTests === 0) return { kind: 'broken', output: output.slice(-2_000) };
-  if (numFailedTests === 0) return { kind: 'survived' };
-  const failed = testResults
-    .flatMap(({ assertionResults }) => assertionResults)
-    .find(({ status }) => status === 'failed');
-  return { kind: 'caught', failedTests: numFailedTests, by: failed?.fullName ?? '' };
+/** Tries mutants in a copy of its own until none is left. */
+async function work(): Promise<void> {
+  const copy = await PlantedCopy.make();
+  try {
+    for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
+      const beganMs = performance.now();
+      const verdict = await copy.withMutant(mutant, async () => {
+        const found = await runTest(copy.path, mutant.caughtBy);
+        const isSearched = maximumSeeds > 0 && mutant.isSimulated === true;
+        if (isSearched) searches.set(mutant, await searchSeeds(copy.path, maximumSeeds));
+        return found;
+      });
+      verdicts.set(mutant, verdict);
+      tell(mutant, verdict, performance.now() - beganMs);
+    }
+  } finally {
+    await copy.remove();
+  }
 }
 
-function wordsOf(verdict: Verdict): string {
-  return verdict.kind === 'caught' ? `caught by ${verdict.failedTests}` : verdict.kind.toUpperCase();
+function tell(mutant: Mutant, verdict: Verdict, tookMs: number): void {
+  const word = verdict.kind === 'caught' ? 'caught' : verdict.kind.toUpperCase();
+  const by = verdict.kind === 'caught' ? `: ${verdict.by}` : '';
+  const search = searches.get(mutant);
+  const seeds = search === undefined ? '' : `; simulator: ${search.says}`;
+  process.stdout.write(
+    `${word.padEnd(9)}${(tookMs / 1_000).toFixed(1).padStart(5)} s  ${mutant.id} → test/${mutant.caughtBy.file}${by}${seeds}\n`,
+  );
+  if (verdict.kind === 'broken') process.stdout.write(`${verdict.output}\n`);
+}
+
+/** What takes longest begins first: the simulator's searches, then tests against real servers. */
+function costOf({ isSimulated, caughtBy }: Mutant): number {
+  return (maximumSeeds > 0 && isSimulated ? 2 : 0) + (caughtBy.project === 'contract' ? 1 : 0);
+}
+
+function wholeNumber(name: string, text: string, least = 1): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least) return value;
+  return end(2, `--${name} must be a whole number from ${least}, not ${text}\n${usage}`);
+}
+
+function end(code: number, text: string): never {
+  (code === 0 ? process.stdout : process.stderr).write(text);
+  process.exit(code);
 }

@@ -63,6 +63,23 @@ export interface CallEvent {
 }
 
 /**
+ * An owner answered a command or a question about one task. What a caller heard is a `call`; this is what left its owner, also one
+ * that is superseded and whose callers are gone.
+ */
+export interface ReplyEvent extends ProcessName {
+  readonly type: 'reply';
+  readonly shard: number;
+  readonly epoch: number;
+  readonly task: string;
+  readonly says: 'accepted' | 'existing' | 'done' | 'state';
+  /** Of `done`. */
+  readonly commandId?: string;
+  /** The machine state that it tells of. */
+  readonly state: string;
+  readonly at: Millis;
+}
+
+/**
  * The world outside was asked for an effect. `applied`: it changed the world. `replayed`: its key was known, and it got the
  * first answer. `refused`: a newer fence is known, and nothing was changed.
  */
@@ -282,6 +299,7 @@ export interface LogEvent {
 /** Anything that a history has beside the journal. */
 export type HistoryEvent =
   | CallEvent
+  | ReplyEvent
   | EffectEvent
   | DriverStartEvent
   | DriverEndEvent

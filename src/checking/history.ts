@@ -11,6 +11,7 @@ import type { HistoryEvent } from './history-events.ts';
  *
  * - `journal`: every message from the stream's first on, none trimmed
  * - `calls`: every command of every client, those without an answer too, and what questions were answered
+ * - `replies`: every answer about a task that left an owner, heard or not
  * - `effects`: all that was done to the world outside, and what it refused
  * - `drivers`: every start and end of a driver
  * - `ownership`: every opening and closing of a shard by a node
@@ -27,6 +28,7 @@ import type { HistoryEvent } from './history-events.ts';
 export type HistoryPart =
   | 'journal'
   | 'calls'
+  | 'replies'
   | 'effects'
   | 'drivers'
   | 'ownership'

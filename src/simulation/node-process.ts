@@ -120,9 +120,9 @@ export class NodeProcess {
       onConflict: (shard, epoch) => void this.#refused.add(`${shard}.${epoch}`),
     });
     const serve: EngineDeps['serve'] = async (shard, deliver) => {
-      const inner = await serveShard(service, shard, deliver);
       const epoch = this.#epochs.get(shard) ?? 0;
       const owner = { name: shards.ownerOf({ shard, epoch }), epoch };
+      const inner = await serveShard(service, shard, this.#services.watchReplies(shard, owner, deliver));
       return this.#services.opened(shard, owner, inner, () =>
         this.#refused.has(`${shard}.${epoch}`) ? 'lost' : 'released',
       );

@@ -1,8 +1,10 @@
-import type { AppendEvent, HistoryEvent, ProcessName } from '../checking/history-events.ts';
+import type { AppendEvent, HistoryEvent, ProcessName, ReplyEvent } from '../checking/history-events.ts';
 import { decodeCommit } from '../core/commit-codec.ts';
 import type { Millis, ShardId } from '../core/ids.ts';
+import type { Reply } from '../core/replies.ts';
 import type { BusService } from '../ports/bus.ts';
 import type { Journal } from '../ports/journal.ts';
+import type { DeliverCommand } from '../transport/shard-service.ts';
 
 /** What one process wants to know of its own appends. */
 export interface AppendListener {
@@ -108,6 +110,24 @@ export class ServiceWatch {
     };
   }
 
+  /** Records what is answered about tasks, before it is known whether anybody hears it. */
+  watchReplies(
+    shard: ShardId,
+    owner: { readonly name: ProcessName; readonly epoch: number },
+    deliver: DeliverCommand,
+  ): DeliverCommand {
+    return (command, respond) =>
+      deliver(command, (reply) => {
+        const told = toldBy(reply);
+        if (told !== null) {
+          const { epoch, name } = owner;
+          const named = told.says === 'done' && 'commandId' in command ? { commandId: command.commandId } : {};
+          this.#record({ type: 'reply', ...name, shard, epoch, ...told, ...named, at: this.#now() });
+        }
+        respond(reply);
+      });
+  }
+
   /** The process died with all that it served. */
   crashed(): void {
     for (const [shard, owner] of this.#serving) this.#close(shard, owner, 'crashed');
@@ -120,5 +140,24 @@ export class ServiceWatch {
   ): void {
     this.#serving.delete(shard);
     this.#record({ type: 'shard.closed', ...name, shard, epoch, how, at: this.#now() });
+  }
+}
+
+/** What a reply says of a task; null when it says nothing. */
+function toldBy(reply: Reply): Pick<ReplyEvent, 'task' | 'says' | 'state'> | null {
+  switch (reply.kind) {
+    case 'accepted':
+    case 'existing':
+    case 'done':
+      return { task: reply.taskId, says: reply.kind, state: reply.state };
+    case 'pending':
+      return { task: reply.taskId, says: 'state', state: reply.state };
+    case 'completed':
+      return { task: reply.taskId, says: 'state', state: reply.kind };
+    case 'task':
+    case 'ended':
+      return { task: reply.task.taskId, says: 'state', state: reply.task.state };
+    default:
+      return null;
   }
 }

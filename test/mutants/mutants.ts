@@ -72,6 +72,7 @@ export const mutants: readonly Mutant[] = [
     from: "return unknown('UNAVAILABLE', 'no acknowledgement in time');",
     to: "return { kind: 'conflict' };",
     caughtBy: { project: 'unit', file: 'unit/store/append-outcome.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'in-process-is-a-conflict',
@@ -80,6 +81,61 @@ export const mutants: readonly Mutant[] = [
     from: "return { kind: 'busy' };",
     to: "return { kind: 'conflict' };",
     caughtBy: { project: 'unit', file: 'unit/store/append-outcome.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'unknown-counts-as-committed',
+    breaks: 'effects and replies go out when their commit is known to stand',
+    file: 'src/shard/group-commit.ts',
+    from: "        case 'unknown':\n",
+    to: "        case 'unknown':\n          return this.#advance((this.#lastSequence + 1) as Sequence);\n",
+    caughtBy: { project: 'unit', file: 'unit/shard/group-commit-faults.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'goes-on-after-an-unknown-append',
+    breaks: 'no owner goes past an append before its outcome is known',
+    file: 'src/shard/group-commit.ts',
+    from: "        case 'unknown':\n",
+    to: "        case 'unknown':\n          return this.#advance(this.#lastSequence);\n",
+    caughtBy: { project: 'unit', file: 'unit/shard/group-commit-faults.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'fenced-after-unknown-counts-as-committed',
+    breaks: 'a reply goes out when its record is known to stand',
+    file: 'src/shard/group-commit.ts',
+    from: "            if (wasUnknown) metrics.unknownResolved('absent');\n",
+    to: '            if (wasUnknown) return this.#advance(this.#lastSequence);\n',
+    caughtBy: { project: 'unit', file: 'unit/shard/group-commit-faults.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'takeover-without-a-claim',
+    breaks: 'a new owner fences the one before by its first append',
+    file: 'src/shard/group-commit.ts',
+    from: 'const outcome = await this.#append([], owner);',
+    to: "const outcome = (void owner, { kind: 'committed', sequence: this.#lastSequence } as const);",
+    caughtBy: { project: 'unit', file: 'unit/shard/group-commit.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'a-list-ends-a-life',
+    breaks: 'that a node is gone is asked of the leader, for a list may lag',
+    file: 'src/cluster/cluster-agent.ts',
+    from: 'if (ending.length === 0) return listed;',
+    to: 'if (ending.length >= 0) return listed;',
+    caughtBy: { project: 'unit', file: 'unit/cluster/stale-lists.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'lease-by-the-wall-clock',
+    breaks: 'a jump of the wall clock makes no lease longer',
+    file: 'src/cluster/node-lease.ts',
+    from: '    const sentMs = clock.monotonicMs();\n',
+    to: '    const sentMs = clock.now() - ((this as unknown as { skewMs: number }).skewMs ??= clock.now() - clock.monotonicMs());\n',
+    caughtBy: { project: 'unit', file: 'unit/cluster/node-lease.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'attempt-in-the-key',
@@ -97,6 +153,7 @@ export const mutants: readonly Mutant[] = [
     from: 'sentAtMs + ttlMs * (1 - leaseMarginPart)',
     to: 'sentAtMs + ttlMs',
     caughtBy: { project: 'unit', file: 'unit/cluster/lease-clock.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'renewal-counted-from-its-answer',
@@ -105,6 +162,7 @@ export const mutants: readonly Mutant[] = [
     from: 'leaseGoodUntilMs({ sentAtMs: sentMs, ttlMs: config.leaseTtlMs })',
     to: 'leaseGoodUntilMs({ sentAtMs: Math.max(sentMs, clock.monotonicMs()), ttlMs: config.leaseTtlMs })',
     caughtBy: { project: 'unit', file: 'unit/cluster/node-lease.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'timers-of-the-dead-are-forgotten',
@@ -140,6 +198,7 @@ export const mutants: readonly Mutant[] = [
     from: "if (error instanceof FatalError) return failureOf(error, 'fatal', error.code);",
     to: "if (error instanceof FatalError) return failureOf(error, 'retryable', error.code);",
     caughtBy: { project: 'unit', file: 'unit/actors/classify.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'drain-drops-what-runs',
@@ -148,6 +207,7 @@ export const mutants: readonly Mutant[] = [
     from: 'for (const run of this.#runs.values()) run.release(reason);',
     to: 'for (const run of this.#runs.values()) run.abort(reason);',
     caughtBy: { project: 'unit', file: 'unit/shard/handover.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'live-snapshot-without-compare',
@@ -156,6 +216,7 @@ export const mutants: readonly Mutant[] = [
     from: 'this.#bucket.set(key, write.bytes, { expected }),',
     to: 'this.#bucket.set(key, write.bytes, { expected: 0 * expected }),',
     caughtBy: { project: 'contract', file: 'contract/snapshots.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'checkpoint-before-its-states',
@@ -173,6 +234,7 @@ export const mutants: readonly Mutant[] = [
     from: 'const through = Math.min(this.#checkpoint, projectedThrough()) as Sequence;',
     to: 'const through = Math.max(this.#checkpoint, projectedThrough()) as Sequence;',
     caughtBy: { project: 'unit', file: 'unit/shard/journal-trimmer.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'no-limit-of-restarts',
@@ -189,6 +251,7 @@ export const mutants: readonly Mutant[] = [
     from: 'if (suspicionOf(control) + 1 > ctx.config.maxInterruptions) {',
     to: 'if (suspicionOf(control) + 1 > ctx.config.maxInterruptions * 1_000) {',
     caughtBy: { project: 'unit', file: 'unit/actors/decide-outcomes.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'unbounded-mailbox',
@@ -197,6 +260,7 @@ export const mutants: readonly Mutant[] = [
     from: 'if (this.#items.length >= this.capacity) return false;\n',
     to: '\n',
     caughtBy: { project: 'unit', file: 'unit/actors/mailbox.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'redrive-without-its-id',
@@ -205,6 +269,16 @@ export const mutants: readonly Mutant[] = [
     from: '  if (recorded !== undefined) {\n',
     to: "  if (recorded !== undefined && name !== 'redrive') {\n",
     caughtBy: { project: 'unit', file: 'unit/actors/decide.test.ts' },
+    isSimulated: true,
+  },
+  {
+    id: 'late-redrive-is-taken',
+    breaks: 'a command for an earlier state of the task is refused',
+    file: 'src/actors/decide.ts',
+    from: 'if (expectedSeq !== undefined && expectedSeq !== state.seq) return',
+    to: 'if (expectedSeq !== undefined && state.seq < 0) return',
+    caughtBy: { project: 'unit', file: 'unit/actors/decide.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'another-input-is-the-same-task',
@@ -213,6 +287,7 @@ export const mutants: readonly Mutant[] = [
     from: 'if (state.pipeline === pipeline && state.inputHash === submit.inputHash) {',
     to: 'if (state.pipeline === pipeline) {',
     caughtBy: { project: 'unit', file: 'unit/actors/decide.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'starts-without-a-lease',
@@ -221,6 +296,7 @@ export const mutants: readonly Mutant[] = [
     from: '    if (!leaseIsGood()) return onUnsafe();\n',
     to: '    void [leaseIsGood, onUnsafe];\n',
     caughtBy: { project: 'unit', file: 'unit/shard/zombie.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'at-most-once-runs-again',
@@ -238,6 +314,7 @@ export const mutants: readonly Mutant[] = [
     from: "  if (spec.driver.lookup !== undefined) return { kind: 'lookup' };\n",
     to: '',
     caughtBy: { project: 'unit', file: 'unit/actors/decide-outcomes.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'two-attempts-at-once',
@@ -246,6 +323,7 @@ export const mutants: readonly Mutant[] = [
     from: 'if (this.#runs.has(taskId)) {',
     to: 'if (this.#runs.size < 0) {',
     caughtBy: { project: 'unit', file: 'unit/shard/attempts-apart.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'a-slot-is-never-given-back',
@@ -263,6 +341,7 @@ export const mutants: readonly Mutant[] = [
     from: '        this.#lose({\n',
     to: '        void ({\n',
     caughtBy: { project: 'unit', file: 'unit/shard/group-commit-loss.test.ts' },
+    isSimulated: true,
   },
   {
     id: 'a-replayed-record-counts-twice',

@@ -48,6 +48,12 @@ export const acceptanceInvariants: readonly Invariant[] = [
     },
   },
   {
+    id: 'I1',
+    title: 'what leaves an owner as an answer has its record, whether or not anybody heard it',
+    needs: ['journal', 'replies'],
+    check: checkReplies,
+  },
+  {
     id: 'I2',
     title: 'every record that a command makes has a call that asked for it',
     needs: ['journal', 'calls'],
@@ -124,6 +130,24 @@ function submitsOf({ steps }: Story): ReadonlyMap<string, (typeof steps)[number]
     if (step.record.event.type === 'task.submitted' && !found.has(step.record.task)) found.set(step.record.task, step);
   }
   return found;
+}
+
+function* checkReplies(story: Story): Iterable<Breach> {
+  const reached = new Set<string>();
+  const commanded = new Set<string>();
+  for (const { record } of story.steps) {
+    reached.add(`${record.task} ${record.to}`);
+    const commandId = commandOf(record.event)?.commandId;
+    if (commandId !== undefined) commanded.add(`${record.task} ${commandId}`);
+  }
+  for (const reply of story.eventsOf('reply')) {
+    const { task, says, state, commandId, node } = reply;
+    const isRecorded = reached.has(`${task} ${state}`);
+    const isCommanded = says !== 'done' || commandId === undefined || commanded.has(`${task} ${commandId}`);
+    if (isRecorded && isCommanded) continue;
+    const what = isRecorded ? `that ${commandId} is done` : `${says}, ${state}`;
+    yield { says: `${node} answered ${what} of task ${task}; the journal never says so`, events: [reply] };
+  }
 }
 
 function isTaken({ kind, outcome }: CallEvent): boolean {

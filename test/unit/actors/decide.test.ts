@@ -253,7 +253,7 @@ describe('a command', () => {
   it('NOT_ALLOWED: that was given for an earlier state names both counts of records, and changes nothing', () => {
     const task = aTask().deadLettered('announce');
     const { seq } = task.known;
-    expect(task.ask({ ...a.redrive('c-late'), expectedSeq: seq - 1 })).toEqual({
+    expect(task.ask({ ...a.redrive('c-late'), expectedSeq: seq - 1 } as ActorMessage)).toEqual({
       kind: 'error',
       error: {
         code: 'NOT_ALLOWED',
@@ -265,12 +265,14 @@ describe('a command', () => {
         retryable: false,
       },
     });
-    expect(task.send({ ...a.redrive('c-right'), expectedSeq: seq }).reply).toMatchObject({ kind: 'done' });
+    expect(task.send({ ...a.redrive('c-right'), expectedSeq: seq } as ActorMessage).reply).toMatchObject({
+      kind: 'done',
+    });
   });
 
   it('R-IDEM-2: that took effect is answered as it was, though the task has moved on from what it expected', () => {
     const task = aTask().deadLettered('announce');
-    const redrive = { ...a.redrive('c-1'), expectedSeq: task.known.seq };
+    const redrive = { ...a.redrive('c-1'), expectedSeq: task.known.seq } as ActorMessage;
     expect(task.send(redrive).reply).toMatchObject({ kind: 'done', repeated: false });
     expect(task.ask(redrive)).toMatchObject({ kind: 'done', repeated: true });
   });

@@ -25,6 +25,9 @@ function endedTask(): TaskInTest {
   return task;
 }
 
+/** What an owner answers about a task, to be filled in. */
+const reply = { type: 'reply', node: 'n-1', incarnation: 'i-1', shard: 0, epoch: 1, task: 't-1', at: 0 } as const;
+
 /** The whole of one task under one owner. */
 function written(task: TaskInTest, parts: readonly HistoryPart[] = [], events: readonly HistoryEvent[] = []): History {
   return new HistoryWriter()
@@ -350,6 +353,28 @@ const cases: readonly {
       ({ event }) => event.type === 'task.paused' && event.origin.commandId === 'c-second',
       (record) => withEvent(record, { origin: { commandId: 'c-first' } }),
     ),
+  },
+  {
+    id: 'I1',
+    what: 'an answer of an owner that nobody heard, of a command that is not in the journal',
+    good: written(twicePaused(), ['replies'], [{ ...reply, says: 'done', commandId: 'c-second', state: 'parse.held' }]),
+    broken: written(
+      twicePaused(),
+      ['replies'],
+      [{ ...reply, says: 'done', commandId: 'c-third', state: 'parse.held' }],
+    ),
+  },
+  {
+    id: 'I1',
+    what: 'an answer of an owner that nobody heard, of a state that the task never was in',
+    good: written(endedTask(), ['replies'], [{ ...reply, says: 'state', state: 'completed' }]),
+    broken: written(endedTask(), ['replies'], [{ ...reply, says: 'state', state: 'canceled' }]),
+  },
+  {
+    id: 'I1',
+    what: 'an accepted task that nobody heard of, and that is not in the journal',
+    good: written(endedTask(), ['replies'], [{ ...reply, says: 'accepted', state: 'parse.running' }]),
+    broken: written(endedTask(), ['replies'], [{ ...reply, task: 't-2', says: 'accepted', state: 'parse.running' }]),
   },
   {
     id: 'I31',
