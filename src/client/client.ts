@@ -1,6 +1,6 @@
 import { asError, EngineError, invalidArgument } from '../core/errors.ts';
 import { shardOf } from '../core/hash.ts';
-import { parseTaskId, type PipelineName, type ShardId, type TaskId } from '../core/ids.ts';
+import { parseTaskId, type ShardId, type TaskId } from '../core/ids.ts';
 import type { JsonValue } from '../core/json.ts';
 import type { ControlCommand, ListQuery, OperatorResolution, SubmitCommand, TaskCommand } from '../core/messages.ts';
 import type { Reply } from '../core/replies.ts';
@@ -171,7 +171,7 @@ export class Client {
   submit(pipeline: string, input: unknown, options?: SubmitOptions): Promise<Submitted>;
   async submit(pipeline: PipelineDefinition | string, input: unknown, options: SubmitOptions = {}): Promise<Submitted> {
     const send = this.#sendOptions(options);
-    const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, () => this.#deps.random.id());
+    const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, this.#newId);
     return readSubmitted(await this.#sendTraced(command, send), fresh);
   }
 
@@ -200,7 +200,7 @@ export class Client {
     return await Promise.all(
       (items as readonly SubmitItem<unknown>[]).map(async (item): Promise<SubmitOutcome> => {
         try {
-          const prepared: PreparedSubmit = prepareSubmit({ ...item, pipeline, version }, () => this.#deps.random.id());
+          const prepared: PreparedSubmit = prepareSubmit({ ...item, pipeline, version }, this.#newId);
           return readSubmitted(await this.#sendTraced(prepared.command, send), prepared.fresh);
         } catch (error) {
           return { kind: 'error', error: asEngineError(error) };
@@ -265,21 +265,21 @@ export class Client {
     const send = this.#sendOptions(options);
     const { timeoutMs = defaultResultTimeoutMs } = options;
     checkTimeoutMs(timeoutMs, 'timeoutMs');
-    const { command, fresh } = prepareSubmit({ ...options, pipeline, input }, () => this.#deps.random.id());
-    const { taskId } = command;
-    const name = pipelineName(pipeline);
     const startedAt = this.#deps.clock.monotonicMs();
-    const wait = { timeoutMs, signal: send.signal, startedAt };
     const waitMs = Math.floor(Math.min(resultPollMs.first, timeoutMs, send.deadlineMs / 2));
+    const prepared = prepareSubmit({ ...options, pipeline, input, waitMs: Math.max(0, waitMs) }, this.#newId);
+    const { taskId, pipeline: name } = prepared.command;
+    const wait = { timeoutMs, signal: send.signal, startedAt };
     // A span of a submit ends when the task is accepted, so that who records them asks for that apart.
     if (waitMs >= 1 && this.#deps.tracing?.isOn !== true && this.#shardClient.answersInParts(taskId)) {
-      const reply = await this.#shardClient.send({ ...command, waitMs }, send);
+      const reply = await this.#shardClient.send(prepared.command, send);
       if (reply.kind === 'completed' || reply.kind === 'ended') return this.#outputs(reply, name);
       if (reply.kind === 'pending') return this.#outputs(await this.#awaitEnd(taskId, wait), name);
       if (!isUnknownField(reply, 'waitMs')) expectReply(reply, ['completed', 'ended', 'pending']);
       // An older owner has taken the shard over, which knows no such submit: it did nothing.
     }
-    readSubmitted(await this.#sendTraced(command, send), fresh);
+    const { waitMs: _, ...command } = prepared.command;
+    readSubmitted(await this.#sendTraced(command, send), prepared.fresh);
     return this.#outputs(await this.#awaitEnd(taskId, wait), name);
   }
 
@@ -404,7 +404,7 @@ export class Client {
   }
 
   /** @throws TaskFailedError; EngineError `INVALID_ARGUMENT` for another pipeline's task */
-  #outputs(end: TaskEnd, pipeline: PipelineName): unknown {
+  #outputs(end: TaskEnd, pipeline: string): unknown {
     const task = end.kind === 'completed' ? end : end.task;
     if (task.pipeline !== pipeline) {
       throw invalidArgument({
@@ -468,6 +468,8 @@ export class Client {
       hint: 'pass a journal to createClient, or use connectClient',
     });
   }
+
+  readonly #newId = (): string => this.#deps.random.id();
 
   #shardOf(taskId: TaskId): ShardId {
     return shardOf(taskId, this.#deps.shardCount);

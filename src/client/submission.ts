@@ -44,25 +44,23 @@ export function prepareSubmit(
       readonly pipeline: PipelineDefinition | string;
       readonly input: unknown;
       readonly version?: number | undefined;
+      /** See {@link SubmitCommand}. */
+      readonly waitMs?: number | undefined;
     },
   newId: () => string,
 ): PreparedSubmit {
-  const { pipeline, input, taskId: givenId, idempotencyKey, by, reason } = request;
+  const { pipeline, input, taskId: givenId, idempotencyKey, by, reason, waitMs } = request;
   const name = pipelineName(pipeline);
   const version = request.version ?? (typeof pipeline === 'string' ? undefined : pipeline.version);
   const { taskId, fresh } = chooseTaskId(name, { taskId: givenId, idempotencyKey }, newId);
-  const command = parseCommand({
-    type: 'task.submit',
-    taskId,
-    // A submit's identity is its task id, so that is its command id too: a repeat by another process has the same.
-    commandId: taskId,
-    pipeline: name,
-    version,
-    input,
-    by,
-    reason,
-  });
-  return { command: command as SubmitCommand, fresh };
+  // A submit's identity is its task id, so that is its command id too: a repeat by another process has the same.
+  const fields: Record<string, unknown> = { type: 'task.submit', taskId, commandId: taskId, pipeline: name, input };
+  // What is undefined would be looked at again by the check and by the encoder, only to be left out.
+  if (version !== undefined) fields['version'] = version;
+  if (by !== undefined) fields['by'] = by;
+  if (reason !== undefined) fields['reason'] = reason;
+  if (waitMs !== undefined) fields['waitMs'] = waitMs;
+  return { command: parseCommand(fields) as SubmitCommand, fresh };
 }
 
 /** The name of a pipeline that is given by its definition or by its name. @throws EngineError `INVALID_ARGUMENT` for what is neither */

@@ -222,6 +222,109 @@ export function testBus(name: string, start: () => Promise<BusWorld>): void {
       await expect.poll(() => handled.toSorted()).toEqual(['a', 'b']);
     });
 
+    it('brings the parts of an answer in their order to one who takes them, before the last', async () => {
+      const subject = nextSubject();
+      await server.serve(subject, (request) => {
+        expect(request.takesParts).toBe(true);
+        request.replyPart?.(bytes('one'));
+        setImmediate(() => {
+          request.replyPart?.(bytes('two'));
+          request.reply(bytes('three'));
+          request.replyPart?.(bytes('four'));
+          request.reply(bytes('five'));
+        });
+      });
+      // The first request may be another kind of message than those that know who answers.
+      for (let round = 0; round < 3; round += 1) {
+        const parts: string[] = [];
+        const onPart = (part: Uint8Array): void => void parts.push(Buffer.from(part).toString());
+        const outcome = await client.request(subject, bytes('x'), { timeoutMs: 5_000, onPart });
+        expect([...parts, replyText(outcome)]).toEqual(['one', 'two', 'three']);
+      }
+    });
+
+    it('gives each of many concurrent requests its own parts', async () => {
+      const subject = nextSubject();
+      await server.serve(subject, (request) => {
+        const text = Buffer.from(request.body).toString();
+        request.replyPart?.(bytes(`${text} a`));
+        setImmediate(() => request.reply(bytes(`${text} b`)));
+      });
+      const ask = async (text: string): Promise<readonly string[]> => {
+        const answers: string[] = [];
+        const onPart = (part: Uint8Array): void => void answers.push(Buffer.from(part).toString());
+        answers.push(replyText(await client.request(subject, bytes(text), { timeoutMs: 10_000, onPart })));
+        return answers;
+      };
+      for (let round = 0; round < 2; round += 1) {
+        const texts = Array.from({ length: 300 }, (_, index) => `n${round}.${index}`);
+        expect(await Promise.all(texts.map(ask))).toEqual(texts.map((text) => [`${text} a`, `${text} b`]));
+      }
+    });
+
+    it('tells who answers that an asker takes one answer only', async () => {
+      const subject = nextSubject();
+      const seen: boolean[] = [];
+      await server.serve(subject, (request) => {
+        seen.push(request.takesParts === true);
+        request.reply(bytes('all'));
+      });
+      expect(replyText(await client.request(subject, bytes('x'), { timeoutMs: 5_000 }))).toBe('all');
+      expect(seen).toEqual([false]);
+    });
+
+    it('ends as timeout when the last part does not come, and drops what comes later', async () => {
+      const subject = nextSubject();
+      const held: BusRequest[] = [];
+      await server.serve(subject, (request) => {
+        request.replyPart?.(bytes('first'));
+        held.push(request);
+      });
+      for (let round = 1; round <= 2; round += 1) {
+        const parts: string[] = [];
+        const onPart = (part: Uint8Array): void => void parts.push(Buffer.from(part).toString());
+        expect(await client.request(subject, bytes('x'), { timeoutMs: 200, onPart })).toEqual({ kind: 'timeout' });
+        held.at(-1)?.replyPart?.(bytes('late'));
+        held.at(-1)?.reply(bytes('later'));
+        const next = client.request(subject, bytes('y'), { timeoutMs: 5_000, onPart });
+        await expect.poll(() => held.length).toBe(2 * round);
+        held.at(-1)?.reply(bytes('in time'));
+        expect(replyText(await next)).toBe('in time');
+        expect(parts).toEqual(['first', 'first']);
+      }
+    });
+
+    it('R-LOCK-2: answers no-responders to one who takes parts as soon as the service has stopped', async () => {
+      const subject = nextSubject();
+      const onPart = (): void => undefined;
+      for (let round = 1; round <= 5; round += 1) {
+        const service = await server.serve(subject, echo);
+        for (let count = 0; count < 2; count += 1) {
+          expect(replyText(await client.request(subject, bytes('a'), { timeoutMs: 5_000, onPart }))).toBe('echo a');
+        }
+        await service.stop();
+        const startedAt = performance.now();
+        expect(await client.request(subject, bytes('b'), { timeoutMs: 20_000, onPart })).toEqual({
+          kind: 'no-responders',
+        });
+        expect(performance.now() - startedAt).toBeLessThan(10_000);
+      }
+    });
+
+    it('brings large parts byte for byte', async () => {
+      const subject = nextSubject();
+      const large = Uint8Array.from({ length: 900_000 }, (_, index) => (index * 31) % 256);
+      await server.serve(subject, (request) => {
+        request.replyPart?.(large);
+        request.reply(large);
+      });
+      const parts: Uint8Array[] = [];
+      const onPart = (part: Uint8Array): void => void parts.push(part);
+      const outcome = await client.request(subject, bytes('x'), { timeoutMs: 10_000, onPart });
+      const all = [...parts, outcome.kind === 'reply' ? outcome.body : new Uint8Array(0)];
+      expect(all.map((part) => Buffer.compare(part, large))).toEqual([0, 0]);
+    });
+
     it('shows a message without a reply subject as one that cannot be answered', async () => {
       const subject = nextSubject();
       const seen: BusRequest[] = [];
