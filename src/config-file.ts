@@ -2,6 +2,7 @@ import type { EngineConfig } from './core/config.ts';
 import { EngineError } from './core/errors.ts';
 import type { NodeNatsOptions } from './node.ts';
 import type { PipelineDefinition } from './pipeline/definition.ts';
+import type { NatsTls } from './transport/nats-tls.ts';
 
 /** The NATS part of a configuration file: where the server is, or where the engine's own keeps its data. */
 export interface ConfigFileNats extends NodeNatsOptions {
@@ -9,6 +10,8 @@ export interface ConfigFileNats extends NodeNatsOptions {
   readonly credentialsFile?: string | undefined;
   /** A file with an NKey seed, in place of it in `nkeySeed`. Relative to the configuration file. */
   readonly nkeyFile?: string | undefined;
+  /** Its files are relative to the configuration file. */
+  readonly tls?: NatsTls | undefined;
 }
 
 /** Node processes under one supervisor, for `cabinet start`. */
@@ -160,6 +163,9 @@ const natsTextKeys = [
   'inboxPrefix',
 ] as const;
 
+/** Files of `nats.tls`. */
+export const natsTlsFiles = ['caFile', 'certFile', 'keyFile'] as const satisfies readonly (keyof NatsTls)[];
+
 /**
  * What a configuration file holds, checked. Settings of `engine` are checked where all sources come together.
  *
@@ -220,6 +226,16 @@ function checkNats(nats: Readonly<Record<string, unknown>>, path: string): void 
   refuseUnknownKeys(nats, natsKeys, path, 'nats.');
   for (const key of natsTextKeys) if (nats[key] !== undefined) checkText(nats[key], path, `nats.${key}`, isSecret(key));
   for (const key of ['servers', 'monitorUrls'] as const) checkUrls(nats[key], path, `nats.${key}`);
+  if (nats['tls'] !== undefined) checkNatsTls(asObject(nats['tls'], path, 'nats.tls'), path);
+}
+
+/** Unknown ones are refused: the client would take over what turns the check of certificates off. */
+function checkNatsTls(tls: Readonly<Record<string, unknown>>, path: string): void {
+  refuseUnknownKeys(tls, new Set<keyof NatsTls>([...natsTlsFiles, 'handshakeFirst']), path, 'nats.tls.');
+  for (const key of natsTlsFiles) if (tls[key] !== undefined) checkText(tls[key], path, `nats.tls.${key}`);
+  const { handshakeFirst } = tls;
+  if (handshakeFirst === undefined || typeof handshakeFirst === 'boolean') return;
+  throw invalid(path, 'nats.tls.handshakeFirst', 'must be true or false', handshakeFirst);
 }
 
 function checkSupervisor(supervisor: Readonly<Record<string, unknown>>, path: string): void {

@@ -1,5 +1,11 @@
 import { resolve } from 'node:path';
-import type { ConfigFileHealth, ConfigFileInspector, ConfigFileNats, ConfigFileSupervisor } from '../config-file.ts';
+import {
+  natsTlsFiles,
+  type ConfigFileHealth,
+  type ConfigFileInspector,
+  type ConfigFileNats,
+  type ConfigFileSupervisor,
+} from '../config-file.ts';
 import { configDefaults, resolveConfig, type EngineConfig } from '../core/config.ts';
 import { EngineError } from '../core/errors.ts';
 import { type EnvironmentSettings, type LogLevel, variableOf } from '../platform/environment.ts';
@@ -109,7 +115,9 @@ export function resolveSettings(sources: {
   );
   const onlyInFile = (
     ['token', 'user', 'pass', 'credentials', 'nkeySeed', 'tls', 'connectTimeoutMs', 'monitorUrls'] as const
-  ).map((key) => pick(`nats.${key}`, { file: fileNats[key] }));
+  ).map((key) =>
+    pick(`nats.${key}`, { file: key === 'tls' ? tlsInFolder(fileNats.tls, inFileFolder) : fileNats[key] }),
+  );
   const nodeId = pick('nodeId', {
     flag: ['--node-id', flags.nodeId],
     env: ['CABINET_NODE_ID', environment.nodeId],
@@ -204,6 +212,15 @@ function pickSetting(
   if (environmentValue !== undefined) return { name, value: environmentValue, source: { kind: 'env', name: variable } };
   if (from.file !== undefined) return { name, value: from.file, source: { kind: 'file', name: from.filePath ?? null } };
   return { name, value: from.fallback, source: { kind: 'default', name: null } };
+}
+
+function tlsInFolder(
+  tls: ConfigFileNats['tls'],
+  inFolder: (path: string | undefined) => string | undefined,
+): ConfigFileNats['tls'] {
+  if (tls === undefined) return undefined;
+  const files = natsTlsFiles.flatMap((key) => (tls[key] === undefined ? [] : [[key, inFolder(tls[key])] as const]));
+  return { ...tls, ...Object.fromEntries(files) };
 }
 
 /** Every engine setting, and what a file says beyond them, for `resolveConfig` to refuse. */

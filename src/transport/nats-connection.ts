@@ -1,3 +1,4 @@
+import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import {
   connect,
   credsAuthenticator,
@@ -9,10 +10,12 @@ import {
   type Server,
 } from '@nats-io/transport-node';
 import { asError, EngineError } from '../core/errors.ts';
+import { tlsFailureOf } from '../core/tls-failure.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Logger } from '../ports/logger.ts';
 import { parseNatsUrls, type NatsAddresses } from './nats-address.ts';
 import { ConnectedLink, type NatsLink } from './nats-link.ts';
+import { checkTlsFiles, identityChecker, type NatsTls } from './nats-tls.ts';
 
 export type { LinkStatus, NatsLink } from './nats-link.ts';
 
@@ -31,8 +34,8 @@ export interface NatsLinkOptions {
   readonly credentials?: string | undefined;
   /** An NKey seed (`SU…`). */
   readonly nkeySeed?: string | undefined;
-  /** Certificate files, by path. */
-  readonly tls?: { readonly caFile?: string; readonly certFile?: string; readonly keyFile?: string } | undefined;
+  /** TLS is required of the servers when it is there, or by `tls://`; else they say. */
+  readonly tls?: NatsTls | undefined;
   /** Prefix of every reply subject; a role with narrow permissions needs its own. Default `_INBOX.cabinet`. */
   readonly inboxPrefix?: string | undefined;
   /** How long the first connection is tried; a dial that has begun ends by itself. Default {@link linkDefaults}. */
@@ -62,15 +65,17 @@ export const linkDefaults = {
  * A connection to NATS, tried again until the connect timeout, that reconnects for ever afterwards.
  *
  * @throws EngineError `NATS_UNREACHABLE` when no server answers in time, `BUS_FORBIDDEN` when one refuses the credentials,
- *   `CONFIG_INVALID` for bad URLs. No message holds a credential.
+ *   `TLS_ERROR` when the handshake fails, `CONFIG_INVALID` for bad URLs, files and keys. No message holds a credential.
  */
 export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
   const addresses = parseNatsUrls(options.servers);
+  if (options.tls !== undefined) checkTlsFiles(options.tls);
+  const client = clientOptions(options, addresses);
   const timeoutMs = options.connectTimeoutMs ?? linkDefaults.connectTimeoutMs;
   const deadlineMs = options.clock.monotonicMs() + timeoutMs;
   for (;;) {
     try {
-      const connection = await connect(clientOptions(options, addresses));
+      const connection = await connect(client);
       return new ConnectedLink(connection, {
         clock: options.clock,
         logger: options.logger,
@@ -87,6 +92,7 @@ export async function connectNats(options: NatsLinkOptions): Promise<NatsLink> {
 }
 
 function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): NodeConnectionOptions {
+  let dialed: Server | null = null;
   const base: ConnectionOptions = {
     servers: [...addresses.servers],
     name: options.name,
@@ -96,7 +102,8 @@ function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): Node
     // The library's default gives up after ten attempts and then stays closed.
     maxReconnectAttempts: -1,
     reconnectTimeWait: linkDefaults.reconnectWaitMs,
-    reconnectToServer: longestUndialed,
+    // Asked before each dial, the first one too.
+    reconnectToServer: (pool) => (dialed = longestUndialed(pool)),
     pingInterval: linkDefaults.pingIntervalMs,
     maxPingOut: linkDefaults.maxPingsOut,
     // An Error with a stack for every request costs more than the request itself.
@@ -106,7 +113,13 @@ function clientOptions(options: NatsLinkOptions, addresses: NatsAddresses): Node
     authenticator: authenticatorsOf(options, addresses),
   };
   const needsTls = options.tls !== undefined || addresses.servers.some((server) => server.startsWith('tls://'));
-  return needsTls ? { ...base, tls: { ...options.tls } } : base;
+  if (!needsTls) return base;
+  // The library hands to Node what it does not know itself.
+  const tls: NatsTls & Pick<TlsOptions, 'checkServerIdentity'> = {
+    ...options.tls,
+    checkServerIdentity: identityChecker(() => dialed),
+  };
+  return { ...base, tls: tls as NonNullable<NodeConnectionOptions['tls']> };
 }
 
 /**
@@ -129,12 +142,38 @@ function authenticatorsOf(options: NatsLinkOptions, addresses: NatsAddresses): A
   const pass = options.pass ?? (fromUrl.kind === 'user' ? fromUrl.pass : undefined);
   const token = options.token ?? (fromUrl.kind === 'token' ? fromUrl.token : undefined);
   const authenticators: Authenticator[] = [];
-  if (options.credentials !== undefined) authenticators.push(credsAuthenticator(encoder.encode(options.credentials)));
-  if (options.nkeySeed !== undefined) authenticators.push(nkeyAuthenticator(encoder.encode(options.nkeySeed)));
+  if (options.credentials !== undefined) {
+    const { credentials } = options;
+    authenticators.push(usable('credentials', () => credsAuthenticator(encoder.encode(credentials))));
+  }
+  if (options.nkeySeed !== undefined) {
+    const { nkeySeed } = options;
+    authenticators.push(usable('nkeySeed', () => nkeyAuthenticator(encoder.encode(nkeySeed))));
+  }
   if (user !== undefined) authenticators.push(() => (pass === undefined ? { user } : { user, pass }));
   if (token !== undefined) authenticators.push(() => ({ auth_token: token }));
   return authenticators;
 }
+
+/**
+ * The authenticator, once it has signed something: the library would find out at the first server, and try again.
+ *
+ * @throws EngineError `CONFIG_INVALID`, without a word of what was given
+ */
+function usable(field: keyof typeof secretForms, make: () => Authenticator): Authenticator {
+  try {
+    const authenticator = make();
+    authenticator('nonce');
+    return authenticator;
+  } catch {
+    throw new EngineError('CONFIG_INVALID', `nats.${field} cannot be used`, { field, limit: secretForms[field] });
+  }
+}
+
+const secretForms = {
+  credentials: 'the text of a .creds file: a user JWT and its NKey seed',
+  nkeySeed: 'the NKey seed of a user, which begins with SU',
+} as const;
 
 function isRefused(thrown: unknown): boolean {
   return thrown instanceof errors.AuthorizationError || thrown instanceof errors.UserAuthenticationExpiredError;
@@ -142,7 +181,18 @@ function isRefused(thrown: unknown): boolean {
 
 /** Whether another try with the same settings cannot end otherwise. */
 function isHopeless(thrown: unknown): boolean {
-  return isRefused(thrown) || thrown instanceof errors.InvalidArgumentError || thrown instanceof TypeError;
+  return (
+    isRefused(thrown) ||
+    tlsFailure(thrown) !== null ||
+    thrown instanceof errors.InvalidArgumentError ||
+    thrown instanceof TypeError
+  );
+}
+
+/** What TLS says is wrong; null when it is not TLS. The library has but words for a server that speaks none. */
+function tlsFailure(thrown: unknown): string | null {
+  const { message } = asError(thrown);
+  return message === "server does not support 'tls'" ? message : tlsFailureOf(thrown);
 }
 
 function unreachableError(addresses: NatsAddresses, timeoutMs: number, thrown: unknown): EngineError {
@@ -152,6 +202,13 @@ function unreachableError(addresses: NatsAddresses, timeoutMs: number, thrown: u
     return new EngineError('BUS_FORBIDDEN', `NATS at ${servers} refused the credentials: ${cause.message}`, {
       cause,
       hint: 'check user and password, token, NKey or credentials file of this role',
+    });
+  }
+  const tls = tlsFailure(thrown);
+  if (tls !== null) {
+    return new EngineError('TLS_ERROR', `NATS at ${servers} cannot be trusted: ${tls}`, {
+      cause,
+      hint: 'check nats.tls of the configuration file, and that the address is one of those in the certificate',
     });
   }
   return new EngineError('NATS_UNREACHABLE', `no NATS server answers at ${servers}: ${cause.message}`, {

@@ -63,6 +63,8 @@ describe('the environment', () => {
     ...Object.keys(configDefaults).map(variableOf),
     'CABINET_ADMIN',
     'CABINET_ADMIN_PORT',
+    'CABINET_ADMIN_URL',
+    'CABINET_ADMIN_TOKEN',
     'CABINET_HEALTH_PORT',
     'CABINET_PROCESSES',
     'CABINET_LOG_LEVEL',
@@ -117,6 +119,16 @@ describe('the configuration file', () => {
     ['over a mebibyte', `{"engine":{}}${' '.repeat(1_048_576)}`, /allowed are 1048576/],
     ['null', 'null', /the file must be an object/],
     ['68 an unknown part', '{"engines":{}}', /engines/],
+    ['98 a way around certificates', '{"nats":{"tls":{"rejectUnauthorized":false}}}', /nats\.tls\.rejectUnauthorized/],
+    ['98 a word for TLS', '{"nats":{"tls":true}}', /nats\.tls must be an object/],
+    ['98 an authority that is no file', '{"nats":{"tls":{"caFile":7}}}', /nats\.tls\.caFile must be text/],
+    [
+      '98 a handshake that is no flag',
+      '{"nats":{"tls":{"handshakeFirst":"yes"}}}',
+      /handshakeFirst must be true or false/,
+    ],
+    ['a token of the console in a file', '{"admin":{"token":"cbt_x"}}', /admin\.token is not a setting/],
+    ['a console that is no text', '{"admin":{"url":["https://a"]}}', /admin\.url must be text/],
   ])('CONFIG_INVALID: JSON of row %s is refused with the file and the place', async (_row, text, says) => {
     const file = join(folder, 'cabinet.config.json');
     await writeFile(file, text);
@@ -143,6 +155,9 @@ describe('the configuration file', () => {
       'allowedHosts',
       'tlsKeyFile',
       'metricsTokenFile',
+      'url',
+      'tokenFile',
+      'caFile',
       'toString',
     ];
     fc.assert(

@@ -70,6 +70,12 @@ describe('settings', () => {
       dataDir: '/etc/app/data',
       nats: { credentialsFile: '/etc/app/me.creds' },
     });
+    const tls = { caFile: 'ca.pem', keyFile: '/keys/key.pem', handshakeFirst: true };
+    expect(resolve({}, {}, { nats: { tls } }).nats.tls).toEqual({
+      caFile: '/etc/app/ca.pem',
+      keyFile: '/keys/key.pem',
+      handshakeFirst: true,
+    });
     expect(resolve({ dataDir: 'data' }, { NATS_CREDS: 'me.creds' })).toMatchObject({
       dataDir: '/project/data',
       nats: { credentialsFile: '/project/me.creds' },
