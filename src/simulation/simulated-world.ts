@@ -73,7 +73,7 @@ export class SimulatedWorld {
     this.#recorder = new HistoryRecorder({
       namespace: config.namespace,
       shardCount: config.shardCount,
-      parts: ['calls', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
+      parts: ['calls', 'replies', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
       bounds: {
         // The clocks of two nodes differ by what they drift and jump.
         timerEarlyMs: skewMs(this.#plan, options.minutes),
