@@ -1,13 +1,14 @@
 import type { EngineConfig } from '../core/config.ts';
 import { underOrders, type ClusterOrders } from '../core/cluster-orders.ts';
 import { asError } from '../core/errors.ts';
-import type { ShardId } from '../core/ids.ts';
+import type { NodeId, ShardId } from '../core/ids.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { LeaseStore, NodeLease, ShardLock } from '../ports/leases.ts';
 import type { Logger } from '../ports/logger.ts';
 import { planAssignment, type AssignmentPlan, type PlannedAcquire, type PlannedRelease } from './assignment-plan.ts';
 import type { ClusterMetrics } from './cluster-metrics.ts';
 import type { DetectorPolicy } from './failure-detector.ts';
+import type { Pins } from './load-bounds.ts';
 import { emptyView, memberKey, nextView, type Member, type MemberIdentity, type MembershipView } from './membership.ts';
 import type { OrderBook } from './order-book.ts';
 import { PeerWatch, type Heartbeat } from './peer-watch.ts';
@@ -75,6 +76,13 @@ export class ClusterAgent {
   readonly #peers: PeerWatch;
   #view: MembershipView = emptyView;
   #picture: ClusterPicture | null = null;
+  /** The last placement, with what it was made from. */
+  #placement: {
+    readonly members: readonly Member[];
+    readonly down: string;
+    readonly pins: Pins;
+    readonly desired: ReadonlyMap<ShardId, NodeId>;
+  } | null = null;
   #plan: AssignmentPlan = { acquire: [], release: [], waiting: [] };
   /** What is still to be taken of the last plan. */
   #wanted: PlannedAcquire[] = [];
@@ -221,7 +229,7 @@ export class ClusterAgent {
 
   /** @returns false when this node cannot know enough to plan */
   async #look(): Promise<boolean> {
-    const { leases, config, own, logger, metrics } = this.#deps;
+    const { leases, own, logger, metrics } = this.#deps;
     if (!own.isGood) return false;
     const [listed, locks, orders] = await Promise.all([
       leases.listNodes(),
@@ -251,7 +259,7 @@ export class ClusterAgent {
     }
     this.#peers.setPeers(this.#view.members.filter((member) => memberKey(member) !== memberKey(lease)));
     const { pins } = orders;
-    const desired = placeShards({ members: this.#up, shardCount: config.shardCount, pins });
+    const desired = this.#place(pins);
     this.#picture = { desired, locks, members: this.#view.members, down: this.#peers.down, pins };
     const owners = new Map(locks.map((lock) => [lock.shard, lock]));
     this.#released.keep([...desired.keys()].filter((shard) => owners.get(shard)?.owner === null));
@@ -277,6 +285,18 @@ export class ClusterAgent {
     const found = await Promise.all(ending.map(({ nodeId }) => leases.readNode(nodeId)));
     const asked = new Set(ending.map(({ nodeId }) => nodeId));
     return [...listed.filter(({ nodeId }) => !asked.has(nodeId)), ...found.filter((lease) => lease !== null)];
+  }
+
+  /** Where the shards should be: placed anew when a member, its standing or the pins are others than at the last look. */
+  #place(pins: Pins): ReadonlyMap<ShardId, NodeId> {
+    const { members } = this.#view;
+    const down = [...this.#peers.down].join(' ');
+    if (this.#placement?.members === members && this.#placement.down === down && this.#placement.pins === pins) {
+      return this.#placement.desired;
+    }
+    const desired = placeShards({ members: this.#up, shardCount: this.#deps.config.shardCount, pins });
+    this.#placement = { members, down, pins, desired };
+    return desired;
   }
 
   get #up(): readonly Member[] {

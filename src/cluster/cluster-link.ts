@@ -52,7 +52,8 @@ export class ClusterLink {
   #cutOffMs = Number.NEGATIVE_INFINITY;
   /** The question to itself that is under way: one for all peers that are silent now. */
   #selfCheck: Promise<boolean> | null = null;
-  /** The last answer of each peer and whether it was the peer's: most heartbeats say what the one before said. */
+  /** The last question that was heard, and the last answer of each peer with whether it was the peer's: most are the same again. */
+  #heard: { readonly body: Uint8Array; readonly command: NodeCommand } | null = null;
   readonly #answers = new Map<NodeId, { readonly key: string; readonly body: Uint8Array; readonly isFrom: boolean }>();
   #stopped = false;
 
@@ -168,7 +169,7 @@ export class ClusterLink {
     if (!request.canReply) return;
     let command: NodeCommand;
     try {
-      command = decodeNodeCommand(request.body);
+      command = this.#read(request.body);
     } catch (thrown) {
       request.reply(encodeNodeMessage(errorReply(thrown)));
       return;
@@ -177,6 +178,14 @@ export class ClusterLink {
     const isMeant = command.incarnation === undefined || command.incarnation === self().incarnation;
     if (isMeant) this.#tellStatus(request);
     else clock.setTimer(otherLifeDelayMs, () => this.#tellStatus(request));
+  }
+
+  /** @throws EngineError as {@link decodeNodeCommand} */
+  #read(body: Uint8Array): NodeCommand {
+    if (this.#heard !== null && Buffer.compare(this.#heard.body, body) === 0) return this.#heard.command;
+    const command = decodeNodeCommand(body);
+    this.#heard = { body, command };
+    return command;
   }
 
   #tellStatus(request: BusRequest): void {

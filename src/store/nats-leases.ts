@@ -21,6 +21,9 @@ const releaseMarkerTtlMs = 5_000;
 const maximumTakeovers = 5;
 const listTimeoutMs = 2_000;
 
+/** Decoded keys that are kept beyond twice as many as a list has. */
+const spareDecoded = 64;
+
 /** What was read of each key, with what it was read from. */
 type Decoded<Value> = Map<string, { readonly revision: number; readonly bytes: Uint8Array; readonly decoded: Value }>;
 
@@ -31,8 +34,8 @@ export class NatsLeaseStore implements LeaseStore {
   readonly #nodes: NatsBucket;
   readonly #shards: NatsBucket;
   /** Leases and locks as they were listed last, by the bytes that they are: most are listed unchanged, again and again. */
-  readonly #lastNodes: Decoded<NodeLease> = new Map();
-  readonly #lastLocks: Decoded<ShardLock> = new Map();
+  readonly #lastNodes: Decoded<NodeLease | null> = new Map();
+  readonly #lastLocks: Decoded<ShardLock | null> = new Map();
 
   /** @param deps - `list` in the place of `link`: how it reads a whole bucket where there is no link, as in a simulation */
   constructor(
@@ -86,13 +89,10 @@ export class NatsLeaseStore implements LeaseStore {
 
   async listShards(): Promise<readonly ShardLock[]> {
     const entries = await this.#list(this.#shards.name);
-    const locks = entries.flatMap((entry) => {
-      const shard = shardOfLockKey(entry.key);
-      return shard === null ? [] : [{ ...entry, shard }];
+    return this.#readable(entries, this.#lastLocks, ({ key, revision, value }) => {
+      const shard = shardOfLockKey(key);
+      return shard === null ? null : decodeShardLock(shard, revision, value);
     });
-    return this.#readable(locks, this.#lastLocks, ({ shard, revision, value }) =>
-      decodeShardLock(shard, revision, value),
-    );
   }
 
   writeShard(lock: Omit<ShardLock, 'revision'>, expectedRevision: number): Promise<LeaseOutcome> {
@@ -119,27 +119,29 @@ export class NatsLeaseStore implements LeaseStore {
     throw new EngineError('RECORD_CORRUPT', `value ${key} was set once and has been removed`, { field: key });
   }
 
-  /** What can be decoded: one bad value must not hide all the others. */
-  #readable<Entry extends ListedKey, Value>(
-    entries: readonly Entry[],
-    last: Decoded<Value>,
-    decode: (entry: Entry) => Value,
+  /** What can be decoded: one bad value must not hide all the others. Null of `decode`: the key is of another kind. */
+  #readable<Value>(
+    entries: readonly ListedKey[],
+    last: Decoded<Value | null>,
+    decode: (entry: ListedKey) => Value | null,
   ): readonly Value[] {
-    const known = new Map(last);
-    last.clear();
-    return entries.flatMap((entry) => {
-      const { key, revision, value } = entry;
-      const before = known.get(key);
+    const values: Value[] = [];
+    for (const entry of entries) {
+      const { key, revision, value: bytes } = entry;
+      const before = last.get(key);
+      const isSame =
+        before?.revision === revision && (before.bytes === bytes || Buffer.compare(before.bytes, bytes) === 0);
       try {
-        const isSame = before?.revision === revision && Buffer.compare(before.bytes, value) === 0;
         const decoded = isSame ? before.decoded : decode(entry);
-        last.set(key, { revision, bytes: value, decoded });
-        return [decoded];
+        if (!isSame) last.set(key, { revision, bytes, decoded });
+        if (decoded !== null) values.push(decoded);
       } catch (error) {
         this.#logger.error({ key, err: asError(error) }, 'a lease or lock cannot be read');
-        return [];
       }
-    });
+    }
+    // Keys that are gone, of a bucket that had more.
+    if (last.size > 2 * entries.length + spareDecoded) last.clear();
+    return values;
   }
 
   /** Writes over whatever the key holds: it is this node's own, from an earlier incarnation or a lease that ran out. */
