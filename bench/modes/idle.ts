@@ -1,5 +1,6 @@
 import type { BenchServer } from '../bench-server.ts';
-import { pause, startEngines } from '../engines.ts';
+import type { EngineMemory } from '../engine-process.ts';
+import { pause, startEngines, type Engines } from '../engines.ts';
 import { onFreshServers } from '../fresh-servers.ts';
 import type { BenchOptions } from '../options.ts';
 import { usageOfAll } from '../process-usage.ts';
@@ -9,6 +10,9 @@ import { submitWaiting } from '../waiting-tasks.ts';
 
 /** Snapshots are written behind: until then the node is not idle. */
 const settleMs = 3_000;
+/** Tasks that wait leave memory some time after their snapshot is stored; it has settled when it gives back no more. */
+const lookMs = 15_000;
+const settledRatio = 0.98;
 
 interface IdlePlan {
   readonly replicas: number;
@@ -51,9 +55,7 @@ async function watchIdle(server: BenchServer, namespace: string, plan: IdlePlan)
     const emptyCpu = await percentages();
     const empty = await engines.memory();
     await submitWaiting(engines, place, tasks);
-    await pause(settleMs);
-    // Collected before, so that no collection of what the submits left is counted.
-    const full = await engines.memory();
+    const full = await settledMemory(engines);
     const fullCpu = await percentages();
     return {
       'empty.engineCpuPercent': emptyCpu.engine,
@@ -65,8 +67,19 @@ async function watchIdle(server: BenchServer, namespace: string, plan: IdlePlan)
       'waiting.heapMegabytes': full.heapBytes / 1_048_576,
       'waiting.residentMegabytes': full.residentBytes / 1_048_576,
       heapBytesPerTask: (full.heapBytes - empty.heapBytes) / tasks,
+      residentBytesPerTask: (full.residentBytes - empty.residentBytes) / tasks,
     };
   } finally {
     await engines.stop();
+  }
+}
+
+/** Memory after collections of garbage, once what tasks leave behind when they go from memory is gone. */
+async function settledMemory(engines: Engines): Promise<EngineMemory> {
+  for (let before = await engines.memory(); ;) {
+    await pause(lookMs);
+    const now = await engines.memory();
+    if (now.heapBytes > before.heapBytes * settledRatio) return now;
+    before = now;
   }
 }

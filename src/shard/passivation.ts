@@ -18,8 +18,8 @@ import { TimerHeap } from './timer-heap.ts';
 const sweepSize = 2_000;
 /** Least time between two looks at tasks that could not be let go. */
 const leastSweepMs = 100;
-/** Timers that count no more are dropped when there are so many of them beside the others. */
-const mostStaleTimers = 1_024;
+/** Timers that count no more are dropped when there are so many more of them than of tasks. */
+const mostStaleTimers = 64;
 /** What a task waits in without anything of it under way. Of a queued one its place in the line is. */
 const waitingStatuses: readonly TaskStatus[] = ['backingOff', 'held', 'unknown', 'deadLettered'];
 
@@ -206,7 +206,7 @@ export class Passivation {
       if (outcome === 'busy') this.#idle.add(state, nowMs);
       if (outcome === 'released') this.#passivate(state);
     }
-    if (this.#staleTimers > mostStaleTimers) {
+    if (this.#staleTimers > this.#deps.residentCount() + mostStaleTimers) {
       this.#staleTimers = 0;
       this.#deps.dropStaleTimers();
     }

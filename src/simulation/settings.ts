@@ -57,9 +57,12 @@ export function drawSettings(
   };
   // Heartbeats are most of what happens in a quiet cluster; with fewer of them a seed comes to more else.
   const heartbeatScale = pick(1, 4, 6);
+  // Drawn last: the seeds of before keep all else that they drew.
+  const passivateAfterMs = pick(10_000, 1_000, 0);
+  const maxResidentTasks = pick(50_000, 50_000, 3);
   return {
     detector: given.mix === 'sparse' ? detectorDefaults : scaled(heartbeatScale),
-    config: resolveConfig({ ...drawn, ...given.config }),
+    config: resolveConfig({ ...drawn, passivateAfterMs, maxResidentTasks, ...given.config }),
     nodes: given.nodes ?? nodes,
     replicas,
     tasks: given.tasks ?? tasks,

@@ -132,6 +132,43 @@ export function snapshotsContract(name: string, open: () => Promise<SnapshotHarn
       expect(await collect(store.finishedIds(shard))).toEqual(['task-b']);
     });
 
+    it('an owner reads single live snapshots back, of its own epoch and of an earlier one', async () => {
+      const { store } = await open();
+      await store.writer(shard, epoch(1)).write([live('a', 'old a'), live('b', 'old b')]);
+      const writer = store.writer(shard, epoch(2));
+      await writer.write([live('a', 'new a')]);
+      const wanted = [task('a'), task('b'), task('unknown')];
+      const shown = (found: ReadonlyMap<TaskId, Uint8Array>): unknown =>
+        [...found].map(([taskId, value]) => `${taskId}: ${textOf(value)}`).toSorted();
+      expect(shown(await writer.read(wanted, epoch(1)))).toEqual(['task-a: old a', 'task-b: old b']);
+      expect(shown(await writer.read(wanted, epoch(2)))).toEqual(['task-a: new a']);
+      expect(shown(await writer.read([], epoch(2)))).toEqual([]);
+    });
+
+    it('a read after a write is never stale', async () => {
+      const { store } = await open();
+      const writer = store.writer(shard, epoch(1));
+      for (let index = 0; index < 50; index += 1) {
+        await writer.write([live('a', `round ${index}`)]);
+        expect(textOf((await writer.read([task('a')], epoch(1))).get(task('a')))).toBe(`round ${index}`);
+      }
+    });
+
+    it('what a writer has forgotten and read again it replaces, and removes when its task has ended', async () => {
+      const { store, other } = await open();
+      const writer = store.writer(shard, epoch(1));
+      await writer.write([live('a', 'first'), live('b', 'first'), live('c', 'first')]);
+      await writer.checkpoint(sequence(1));
+      for (const one of ['a', 'b', 'c']) writer.forget(task(one));
+      await writer.read([task('a'), task('b')], epoch(1));
+      await writer.write([live('a', 'second'), finished('b')]);
+      const loaded = await loadLive(other, shard);
+      expect([...loaded.live].map(([taskId, value]) => `${taskId}: ${textOf(value)}`).toSorted()).toEqual([
+        'task-a: second',
+        'task-c: first',
+      ]);
+    });
+
     it('a batch may be written again', async () => {
       const { store } = await open();
       const writer = store.writer(shard, epoch(1));

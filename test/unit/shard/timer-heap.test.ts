@@ -96,6 +96,28 @@ describe('timers of a shard', () => {
     expect(fired).toEqual([100, 200, 300]);
   });
 
+  it('fire no earlier than a least delay', async () => {
+    const { clock, fired, heap } = aHeap();
+    heap.set('a', clock.now() - hour, 1_000);
+    heap.set('b', clock.now() + 2_000, 1_000);
+    await clock.advance(day);
+    expect(fired.map(({ task, atMs }) => [task, atMs])).toEqual([
+      ['a', 1_000],
+      ['b', 2_000],
+    ]);
+  });
+
+  it('that count no more are dropped, and the others fire in their time', async () => {
+    const { clock, fired, heap } = aHeap();
+    for (let index = 1; index <= 100; index += 1) heap.set(`t-${index}`, clock.now() + index * 1_000);
+    heap.retain((task) => task.endsWith('0'));
+    expect(heap.size).toBe(10);
+    await clock.advance(day);
+    expect(fired.map(({ atMs }) => atMs)).toEqual(Array.from({ length: 10 }, (_, index) => (index + 1) * 10_000));
+    heap.retain(() => false);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('of a closed heap never fire, and none is set any more', async () => {
     const { clock, fired, heap } = aHeap();
     heap.set(taskOf('a'), clock.now() + 1_000);
