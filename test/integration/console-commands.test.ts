@@ -68,7 +68,11 @@ describe('the console of a command', () => {
     const cancel = ['task', 'cancel', 'held', '--by', 'ada', '--reason', 'asked by support', '--command-id', 'c-1'];
     expect((await folder.run(cancel)).code).toBe(0);
     expect((await folder.run(['task', 'resume', 'held', '--by', 'ada'])).code).toBe(7);
-    expect((await folder.run(['node', 'cordon', String(dev.ready['nodeId'])])).code).toBe(0);
+    const because = ['--by', 'bert', '--reason', 'its disk is slow'];
+    expect((await folder.run(['node', 'cordon', String(dev.ready['nodeId']), ...because])).code).toBe(0);
+    expect((await folder.run(['node', 'uncordon', String(dev.ready['nodeId'])])).code).toBe(0);
+    expect((await folder.run(['shard', 'move', '0', String(dev.ready['nodeId']), ...because])).code).toBe(0);
+    expect((await folder.run(['shard', 'unpin', '0'])).code).toBe(0);
     const { body } = await ask(dev, '/api/audit?limit=20', token);
     const entries = (body as { readonly entries: readonly Readonly<Record<string, unknown>>[] }).entries;
     const ofCommandLine = entries.filter(({ address }) => String(address).startsWith('cli@')).toReversed();
@@ -79,15 +83,58 @@ describe('the console of a command', () => {
       reason: 'asked by support',
       commandId: 'c-1',
     };
+    const order = { principal: 'bert', reason: 'its disk is slow' };
     expect(ofCommandLine).toMatchObject([
       { ...line, outcome: 'allowed' },
       { ...line, outcome: 'done', after: { state: 'canceled', repeated: false } },
       { action: 'task.resume', outcome: 'allowed' },
       { action: 'task.resume', outcome: 'failed', code: 'NOT_ALLOWED' },
-      { action: 'node.cordon', target: dev.ready['nodeId'], outcome: 'allowed' },
-      { action: 'node.cordon', outcome: 'done', after: { order: 'cordoned' } },
+      { ...order, action: 'node.cordon', target: dev.ready['nodeId'], outcome: 'allowed' },
+      { ...order, action: 'node.cordon', outcome: 'done', after: { order: 'cordoned' } },
+      { action: 'node.uncordon', reason: null, outcome: 'allowed' },
+      { action: 'node.uncordon', outcome: 'done', after: { order: null } },
+      { ...order, action: 'shard.move', target: '0', outcome: 'allowed' },
+      { ...order, action: 'shard.move', outcome: 'done' },
+      { action: 'shard.unpin', target: '0', reason: null, outcome: 'allowed' },
+      { action: 'shard.unpin', outcome: 'done' },
     ]);
-    expect((await folder.run(['node', 'uncordon', String(dev.ready['nodeId'])])).code).toBe(0);
+  });
+
+  it('token and bulk find the console that serves their folder, and begin what it carries out', async () => {
+    await start(['dev', '--admin-port', '0']);
+    const admin = { CABINET_ADMIN_TOKEN: token };
+    const made = await folder.run(['token', 'create', 'ops', '--role', 'operator'], { env: admin });
+    expect([made.code, made.stdout]).toEqual([0, expect.stringMatching(/^cbt_\S+\n$/) as string]);
+    const ops = { CABINET_ADMIN_TOKEN: made.stdout.trim() };
+    const ids = ['many-1', 'many-2', 'many-3'];
+    const submits = ids.map((id) => folder.run(['task', 'submit', 'gated', '--id', id, '--input', '{"gate":"never"}']));
+    await Promise.all(submits);
+    const cancel = ['bulk', 'start', 'cancel', '--id-prefix', 'many-', '--reason', 'not wanted', '--yes'];
+    await until('the index has them', async () => {
+      const dry = await folder.run([...cancel, '--dry-run', '--json'], { env: ops });
+      return (dry.json() as { readonly count: number }).count === 3;
+    });
+    const done = await folder.run([...cancel, '--wait', '--json'], { env: ops });
+    expect([done.code, done.json()]).toMatchObject([0, { action: 'cancel', by: 'ops', end: 'completed', done: 3 }]);
+    const states = await Promise.all(ids.map((id) => folder.run(['task', 'get', id, '--json'])));
+    expect(states.map((one) => (one.json() as { readonly status: string }).status)).toEqual(ids.map(() => 'canceled'));
+    expect((await folder.run(['token', 'list'], { env: ops })).stderr).toMatch(/^error FORBIDDEN: /);
+    expect((await folder.run(['token', 'revoke', 'ops'], { env: admin })).code).toBe(0);
+    expect((await folder.run(['bulk', 'list'], { env: ops })).stderr).toMatch(/^error UNAUTHENTICATED: /);
+  });
+
+  it('ADMIN_UNREACHABLE: where no console serves the folder, or --no-admin left it out, exit code 6', async () => {
+    const env = { CABINET_ADMIN_TOKEN: token };
+    const none = /^error ADMIN_UNREACHABLE: no console serves \S+, and no address of one is named/;
+    expect(await folder.run(['bulk', 'list'], { env })).toMatchObject({
+      code: 6,
+      stderr: expect.stringMatching(none) as string,
+    });
+    await start(['dev', '--no-admin']);
+    expect(await folder.run(['bulk', 'list'], { env })).toMatchObject({
+      code: 6,
+      stderr: expect.stringMatching(none) as string,
+    });
   });
 
   it('its usual port may be taken: it takes another one, and says so', async () => {
