@@ -244,7 +244,8 @@ export interface DeadLetterEvent {
   readonly type: 'deadLetter';
   readonly task: string;
   readonly stage: string;
-  readonly reason: DeadLetterReason;
+  /** Left out by a list that does not tell it. */
+  readonly reason?: DeadLetterReason;
   readonly class?: FailureClass;
   /** Sequence of the entry that dead-lettered it. */
   readonly sequence?: number;

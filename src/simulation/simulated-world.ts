@@ -1,9 +1,13 @@
 import { checkHistory, formatViolation } from '../checking/check-history.ts';
-import type { HistoryEvent } from '../checking/history-events.ts';
+import type { DeadLetterEvent, HistoryEvent } from '../checking/history-events.ts';
 import { HistoryRecorder } from '../checking/history-recorder.ts';
+import type { InvariantId } from '../checking/invariant.ts';
 import type { JsonValue } from '../core/json.ts';
+import type { TaskView } from '../core/task-view.ts';
 import { SeededRandom } from '../platform/seeded-random.ts';
 import { metricCatalog } from '../ports/metric-catalog.ts';
+import { applyToDeadLetters, type DeadLetters } from '../projections/dead-letters.ts';
+import { maximumPageSize } from '../transport/parse-command.ts';
 import { ClientProcess } from './client-process.ts';
 import { CountingMetrics } from './counting-metrics.ts';
 import { drawFaults, type PlannedFault } from './fault-plan.ts';
@@ -36,6 +40,51 @@ const operatorsAfterMs = 60_000;
 /** Between two looks whether all rests. */
 const lookMs = 5_000;
 const clockDrift = 0.000_5;
+/** What a shard may take to find an owner beside the times of leases: suspicion, its turn among those to be opened, the reading of its journal. */
+const openingMs = 10_000;
+
+/** What a simulation is there to prove: a history that could not judge one of these would be no proof of it. */
+const needs: readonly InvariantId[] = [
+  ...(['J1', 'J2', 'A1', 'A2', 'A3'] as const),
+  ...([
+    'I1',
+    'I2',
+    'I3',
+    'I4',
+    'I5',
+    'I6',
+    'I8',
+    'I9',
+    'I10',
+    'I11',
+    'I12',
+    'I13',
+    'I14',
+    'I15',
+    'I16',
+    'I17',
+    'I18',
+  ] as const),
+  ...([
+    'I20',
+    'I21',
+    'I22',
+    'I24',
+    'I26',
+    'I27',
+    'I28',
+    'I29',
+    'I30',
+    'I31',
+    'I32',
+    'I39',
+    'I40',
+    'I44',
+    'I45',
+    'I47',
+  ] as const),
+  'I50',
+];
 
 /** One seed's world, from its first event to its last. */
 export class SimulatedWorld {
@@ -73,12 +122,13 @@ export class SimulatedWorld {
     this.#recorder = new HistoryRecorder({
       namespace: config.namespace,
       shardCount: config.shardCount,
-      parts: ['calls', 'replies', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes'],
+      parts: ['calls', 'replies', 'effects', 'drivers', 'ownership', 'appends', 'faults', 'processes', 'deadLetters'],
       bounds: {
         // The clocks of two nodes differ by what they drift and jump.
         timerEarlyMs: skewMs(this.#plan, options.minutes),
         // A refused owner has to ask the store what it is refused for, and that may be slow, or away.
         zombieMs: restWithinMs,
+        ownerlessMs: config.leaseTtlMs + skewMs(this.#plan, options.minutes) + openingMs,
         maxInterruptions: config.maxInterruptions,
         dedupWindowSize: config.dedupWindowSize,
         ...(options.usesWorld ? { effectStages } : {}),
@@ -134,6 +184,7 @@ export class SimulatedWorld {
     this.#tasks = planTasks(options, settings.tasks, work);
     this.#workload = new Workload({
       scheduler,
+      now,
       random: work,
       clients: this.#clients,
       tracker: this.#tracker,
@@ -157,7 +208,8 @@ export class SimulatedWorld {
     await scheduler.run(this.#faultsForMs + operatorsAfterMs);
     this.#workload.end();
     await this.#rest();
-    return this.#judge();
+    const isListed = await this.#listDeadLetters();
+    return this.#judge(isListed);
   }
 
   #heal(): void {
@@ -177,12 +229,39 @@ export class SimulatedWorld {
     const { scheduler } = this.#parts;
     const lifted = this.#workload.liftOrders();
     let isLifted = false;
-    void lifted.then(() => (isLifted = true));
+    void lifted.then(() => {
+      isLifted = true;
+      const at = this.#workload.firstOrderAt;
+      if (at === null) return;
+      this.#recorder.record({ type: 'fault', kind: 'drain', target: 'orders', at, until: this.#parts.now() });
+    });
     const untilMs = scheduler.nowMs + restWithinMs;
     while (scheduler.nowMs < untilMs) {
       await scheduler.run(scheduler.nowMs + lookMs);
       if (isLifted && this.#workload.isQuiet && this.#isServed && this.#tracker.isAtRest) return;
     }
+  }
+
+  /** Asks the owners for all dead letters, and the projection for the reason of each. Gives whether the list was to be had. */
+  async #listDeadLetters(): Promise<boolean> {
+    const { scheduler, store } = this.#parts;
+    const client = this.#clients[0]?.client;
+    if (client === undefined || !this.#isServed) return false;
+    let rows: readonly TaskView[] | null = null;
+    let isAnswered = false;
+    client.deadLetters
+      .list({ limit: maximumPageSize })
+      .then(({ tasks }) => (rows = tasks))
+      .catch(() => {})
+      .finally(() => (isAnswered = true));
+    await scheduler.run(scheduler.nowMs + lookMs * 12, () => isAnswered);
+    if (rows === null) return false;
+    const projected = store.journal.archive.reduce<DeadLetters>(
+      (list, message) => applyToDeadLetters(list, entryOf(message)),
+      new Map(),
+    );
+    for (const row of rows as readonly TaskView[]) this.#recorder.record(deadLetterOf(row, projected));
+    return projected.size === (rows as readonly TaskView[]).length;
   }
 
   get #isServed(): boolean {
@@ -192,16 +271,17 @@ export class SimulatedWorld {
     return served.size === this.#settings.config.shardCount;
   }
 
-  #judge(): SimulationReport {
+  #judge(isListed: boolean): SimulationReport {
     const { scheduler, network, store, metrics, log, shards } = this.#parts;
     shards.finish();
     for (const client of this.#clients) client.finish();
     const entries = store.journal.archive.map((message) => entryOf(message));
     const history = this.#recorder.finish({ entries, endedAt: this.#parts.now(), isHealed: true });
-    const checked = checkHistory(history, { definitions: this.#parts.pipelines });
+    const checked = checkHistory(history, { definitions: this.#parts.pipelines, needs });
     const violations = checked.violations.map((violation) => ({ id: violation.id, text: formatViolation(violation) }));
     const own = (id: string, text: string): void => void violations.push({ id: id as 'I22', text });
     if (!this.#isServed) own('I22', 'not every shard has an owner when all is healed and had its time');
+    if (!isListed) own('I30', 'the dead letters cannot be listed when all is healed and had its time');
     if (!this.#workload.isQuiet) own('I5', 'a caller has no answer when all is healed and had its time');
     for (const { surprises, process } of this.#clients) {
       for (const surprise of surprises) own('I45', `${process.name} was surprised: ${surprise}`);
@@ -239,6 +319,17 @@ export class SimulatedWorld {
       history,
     };
   }
+}
+
+function deadLetterOf({ taskId, stage, failure }: TaskView, projected: DeadLetters): DeadLetterEvent {
+  const reason = projected.get(taskId)?.reason;
+  return {
+    type: 'deadLetter',
+    task: taskId,
+    stage: stage ?? '',
+    ...(reason === undefined ? {} : { reason }),
+    ...(failure === null ? {} : { class: failure.class }),
+  };
 }
 
 function skewMs(plan: readonly PlannedFault[], minutes: number): number {

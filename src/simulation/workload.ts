@@ -1,4 +1,5 @@
 import type { CallOutcome } from '../checking/history-events.ts';
+import type { Millis } from '../core/ids.ts';
 import type { JsonValue } from '../core/json.ts';
 import type { Random } from '../ports/random.ts';
 import type { ClientProcess, TaskOrder } from './client-process.ts';
@@ -17,6 +18,8 @@ export interface PlannedTask {
 /** What a workload works on. */
 export interface WorkloadDeps {
   readonly scheduler: Scheduler;
+  /** The history's clock. */
+  readonly now: () => Millis;
   readonly random: Random;
   readonly clients: readonly ClientProcess[];
   readonly tracker: TaskTracker;
@@ -40,6 +43,7 @@ export class Workload {
   readonly #submitted: PlannedTask[] = [];
   #open = 0;
   #isOver = false;
+  #firstOrderAt: Millis | null = null;
 
   constructor(deps: WorkloadDeps) {
     this.#deps = deps;
@@ -53,6 +57,11 @@ export class Workload {
   /** Whether every caller has been answered. */
   get isQuiet(): boolean {
     return this.#open === 0;
+  }
+
+  /** When an operator first told nodes what they may own; null: never. Until that is taken back shards may be without an owner. */
+  get firstOrderAt(): Millis | null {
+    return this.#firstOrderAt;
   }
 
   /** Submits the tasks between now and then, and lets callers and operators come and go. */
@@ -156,6 +165,7 @@ export class Workload {
     if (node === undefined) return;
     const { nodeId } = node;
     const what = random.next();
+    this.#firstOrderAt ??= this.#deps.now();
     try {
       if (what < 0.2) await cluster.cordon(nodeId);
       else if (what < 0.35) await cluster.drain(nodeId);

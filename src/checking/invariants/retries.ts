@@ -3,7 +3,7 @@ import { neverRetriedClasses, type DeadLetterReason, type FailureClass } from '.
 import type { TaskEvent } from '../../core/records.ts';
 import { attemptsUsed, suspicionOf, type StageControl } from '../../pipeline/control.ts';
 import type { StageSpec } from '../../pipeline/definition.ts';
-import type { CallEvent } from '../history-events.ts';
+import type { CallEvent, DeadLetterEvent } from '../history-events.ts';
 import type { Breach, Invariant } from '../invariant.ts';
 import type { Step, Story } from '../story.ts';
 
@@ -245,7 +245,7 @@ function* checkDeadLetters(story: Story): Iterable<Breach> {
     const facts = dead.get(row.task);
     if (facts === undefined) yield { says: `task ${row.task} is listed as a dead letter and is none`, events: [row] };
     else if (listed.has(row.task)) yield { says: `task ${row.task} is listed twice`, events: [row] };
-    else if (facts.stage !== row.stage || facts.reason !== row.reason || (row.class ?? facts.class) !== facts.class) {
+    else if (!isListedAs(row, facts)) {
       yield {
         says: `task ${row.task} is listed as ${row.stage}, ${row.reason}, ${row.class}; its record says ${facts.stage}, ${facts.reason}, ${facts.class}`,
         sequences: [facts.sequence],
@@ -258,6 +258,10 @@ function* checkDeadLetters(story: Story): Iterable<Breach> {
     if (!listed.has(task) && story.isSound(task))
       yield { says: `task ${task} is a dead letter and is not listed`, sequences: [sequence] };
   }
+}
+
+function isListedAs(row: DeadLetterEvent, { stage, reason, class: failureClass }: DeadLetterFacts): boolean {
+  return row.stage === stage && (row.reason ?? reason) === reason && (row.class ?? failureClass) === failureClass;
 }
 
 function causeOf(event: TaskEvent): { readonly reason: DeadLetterReason; readonly class: FailureClass | undefined } {
