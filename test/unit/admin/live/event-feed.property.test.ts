@@ -6,6 +6,7 @@ import type { PipelineEvent } from '../../../../src/projections/cloud-event.ts';
 import { eventsOfEntry } from '../../../../src/projections/cloud-event.ts';
 import { VirtualClock } from '../../../../src/testing.ts';
 import { anOwner, ArrayJournal, deadLettered, redriven, submitted } from '../../../support/array-journal.ts';
+import { FeedHistory } from '../../../support/feed-history.ts';
 import { EventReader, liveNamespace, LiveWorld, type MemorySocket } from '../../../support/live-kit.ts';
 
 type Step =
@@ -44,6 +45,7 @@ class Story {
   readonly clock = new VirtualClock();
   readonly journal = new ArrayJournal();
   readonly log: PipelineEvent[] = [];
+  readonly history = new FeedHistory();
   readonly readers = Array.from({ length: readers }, () => new EventReader());
   readonly links: ({ readonly socket: MemorySocket; readonly connection: LiveConnection } | null)[] = [];
   world: LiveWorld;
@@ -72,22 +74,31 @@ class Story {
       return [submitted(task), deadLettered(task, 2), redriven(task, 3)].slice(0, 1 + (this.#tasks % 3));
     }).flat();
     const sequence = this.journal.commit(shard, records, count === 0 ? { owner: anOwner(1) } : {});
-    this.log.push(...eventsOfEntry(this.journal.entry(sequence), liveNamespace));
+    const entry = this.journal.entry(sequence);
+    this.history.committed(entry);
+    this.log.push(...eventsOfEntry(entry, liveNamespace));
   }
 
   come(index: number): void {
     const before = this.links[index];
     if (before !== null && before?.connection.isClosed === false) {
       const over = this.readers[index]?.subscription.phase === 'ended';
-      if (over) this.world.say(before.connection, (this.readers[index] as EventReader).message(this.#filter));
+      if (over) this.#subscribe(before, this.readers[index] as EventReader);
       return;
     }
     this.drop(index);
-    const one = this.readers[index] as EventReader;
     const link = this.world.connect();
-    link.socket.onFrame = (frame) => one.take(frame);
     this.links[index] = link;
-    this.world.say(link.connection, one.message(this.#filter));
+    this.#subscribe(link, this.readers[index] as EventReader);
+  }
+
+  #subscribe({ socket, connection }: NonNullable<(typeof this.links)[number]>, one: EventReader): void {
+    const record = this.history.subscribed(one.position, this.#filter !== undefined);
+    socket.onFrame = (frame) => {
+      record(frame);
+      one.take(frame);
+    };
+    this.world.say(connection, one.message(this.#filter));
   }
 
   drop(index: number): void {
@@ -161,6 +172,7 @@ async function check(
     expect(one.subscription).toMatchObject({ phase: 'open', error: null });
     expect(one.events.map(({ id }) => id)).toEqual(one.expected(log));
   }
+  expect(story.history.violations()).toEqual([]);
   await story.world.feeds.stop();
 }
 
@@ -191,6 +203,7 @@ describe('the event feed of the socket, in any order of events, slow readers, lo
           expect(one.gaps).toEqual([]);
           expect(one.events.map(({ id }) => id)).toEqual(one.expected(story.log));
         }
+        expect(story.history.violations()).toEqual([]);
         await story.world.feeds.stop();
       }),
       { numRuns: 40 },
@@ -216,12 +229,17 @@ describe('the event feed of the socket', () => {
         const reader = new EventReader();
         reader.subscription = beginSubscription(id);
         const { socket, connection } = story.world.connect();
-        socket.onFrame = (frame) => reader.take(frame);
+        const record = story.history.subscribed(id, false);
+        socket.onFrame = (frame) => {
+          record(frame);
+          reader.take(frame);
+        };
         story.world.say(connection, reader.message());
         await story.clock.advance(100);
         expect([id, reader.events.map((event) => event.id)]).toEqual([id, ids.slice(index + 1)]);
         connection.ended();
       }
+      expect(story.history.violations()).toEqual([]);
       await story.world.feeds.stop();
     },
   );
