@@ -46,6 +46,9 @@ export const sometimes: readonly Sometimes[] = [
   { situation: 'a breaker opened', counter: 'metric port_breaker_opened_total' },
   { situation: 'a snapshot round failed', counter: 'metric snapshot_failures_total' },
   { situation: 'a finished id was looked up', counter: 'metric finished_lookups_total' },
+  { situation: 'a waiting task left memory', counter: 'metric passivations_total' },
+  { situation: 'a passive task came back', counter: 'metric activations_total' },
+  { situation: 'a passive task could not be loaded', counter: 'metric activation_failures_total' },
 ];
 
 /** Fewest seeds after which every situation must have come. */
