@@ -3,8 +3,14 @@ import type { ShardId } from '../../src/core/ids.ts';
 import type { ShardCommand } from '../../src/core/messages.ts';
 import type { Reply } from '../../src/core/replies.ts';
 import { shardSubject } from '../../src/core/subjects.ts';
-import type { Bus, BusService } from '../../src/ports/bus.ts';
-import { decodeRequest, encodeRejection, encodeReplies } from '../../src/transport/request-codec.ts';
+import type { Bus, BusRequest, BusService } from '../../src/ports/bus.ts';
+import { AnswersInParts } from '../../src/transport/request-answers.ts';
+import {
+  decodeRequest,
+  encodeRejection,
+  encodeReplies,
+  maximumMessageBytes,
+} from '../../src/transport/request-codec.ts';
 
 /** An envelope as a shard received it. */
 export interface ReceivedEnvelope {
@@ -18,12 +24,19 @@ export class ShardServer {
   readonly #bus: Bus;
   readonly #answer: (command: ShardCommand, shard: ShardId) => Reply | Promise<Reply>;
   readonly #services: BusService[] = [];
+  readonly #isOlder: boolean;
   /** Every envelope so far, in order. */
   readonly envelopes: ReceivedEnvelope[] = [];
 
-  constructor(bus: Bus, answer: (command: ShardCommand, shard: ShardId) => Reply | Promise<Reply>) {
+  /** @param isOlder - it answers all commands of a request together, as owners did before there were answers in parts */
+  constructor(
+    bus: Bus,
+    answer: (command: ShardCommand, shard: ShardId) => Reply | Promise<Reply>,
+    { isOlder = true }: { readonly isOlder?: boolean } = {},
+  ) {
     this.#bus = bus;
     this.#answer = answer;
+    this.#isOlder = isOlder;
   }
 
   /** The commands of all envelopes so far, in order. */
@@ -38,13 +51,27 @@ export class ShardServer {
 
   async serveShard(namespace: string, shard: ShardId): Promise<void> {
     const service = await this.#bus.serve(shardSubject(namespace, shard), (request) => {
-      void this.#handle(shard, request.body).then((body) => request.reply(body));
+      const isOlder = this.#isOlder || request.takesParts !== true;
+      if (isOlder) void this.#handle(shard, request.body).then((body) => request.reply(body));
+      else this.#handleInParts(shard, request);
     });
     this.#services.push(service);
   }
 
   async stop(): Promise<void> {
     await Promise.all(this.#services.map((service) => service.stop()));
+  }
+
+  #handleInParts(shard: ShardId, request: BusRequest): void {
+    const decoded = decodeRequest(request.body);
+    if (decoded.kind === 'rejected') return request.reply(encodeRejection(decoded.error));
+    const answers = new AnswersInParts(request, decoded.commands.length, maximumMessageBytes);
+    const commands = decoded.commands.filter((command) => !(command instanceof EngineError));
+    this.envelopes.push({ shard, commands: commands as readonly ShardCommand[], sizeBytes: request.body.length });
+    for (const [index, command] of decoded.commands.entries()) {
+      const reply = command instanceof EngineError ? errorReplyOf(command) : this.#answer(command, shard);
+      void Promise.resolve(reply).then((settled) => answers.add(index, settled));
+    }
   }
 
   async #handle(shard: ShardId, body: Uint8Array): Promise<Uint8Array> {
