@@ -60,8 +60,16 @@ export class BusServer {
     for (const one of this.#subscriptions) if (one.connection === connection) this.#subscriptions.delete(one);
   }
 
-  /** Hands a message to everyone who subscribed alone, and to one member of each queue. */
-  route(message: Message, respond: ((answer: ServerAnswer) => void) | undefined): void {
+  /**
+   * Hands a message to everyone who subscribed alone, and to one member of each queue.
+   *
+   * @param respondPart - takes what comes before the last answer; left out by one who takes one answer
+   */
+  route(
+    message: Message,
+    respond: ((answer: ServerAnswer) => void) | undefined,
+    respondPart?: (body: Uint8Array) => void,
+  ): void {
     const { subject } = message;
     if (!this.#mayPublish(subject)) {
       respond?.({ kind: 'forbidden', operation: 'publish', subject });
@@ -75,7 +83,9 @@ export class BusServer {
           ? undefined
           : (body: Uint8Array, headers: ReadonlyMap<string, string>): void =>
               connection.tell(() => respond({ kind: 'reply', body, headers }));
-      connection.deliver(() => receive(new SimulatedRequest(message, reply)));
+      const replyPart =
+        respondPart === undefined ? undefined : (body: Uint8Array): void => connection.tell(() => respondPart(body));
+      connection.deliver(() => receive(new SimulatedRequest(message, reply, replyPart)));
     }
   }
 
@@ -126,10 +136,19 @@ export class SimulatedBus implements Bus {
 
   async request(subject: string, body: Uint8Array, options: BusRequestOptions): Promise<RequestOutcome> {
     const message = messageOf(subject, body, options.headers);
+    const { onPart } = options;
+    let isOpen = true;
+    const takePart =
+      onPart &&
+      ((part: Uint8Array): void =>
+        this.#connection.deliver(() => {
+          if (isOpen) onPart(part);
+        }));
     const answered = await this.#connection.request<ServerAnswer>(
-      (respond) => this.#server.route(message, respond),
+      (respond) => this.#server.route(message, respond, takePart),
       options,
     );
+    isOpen = false;
     return answered.kind === 'answer' ? answered.answer : answered;
   }
 
@@ -200,14 +219,26 @@ class SimulatedRequest implements BusRequest {
   readonly body: Uint8Array;
   readonly headers: ReadonlyMap<string, string>;
   readonly canReply: boolean;
+  readonly takesParts: boolean;
+  readonly #replyPart: ((body: Uint8Array) => void) | undefined;
   #reply: ((body: Uint8Array, headers: ReadonlyMap<string, string>) => void) | undefined;
 
-  constructor(message: Message, reply: ((body: Uint8Array, headers: ReadonlyMap<string, string>) => void) | undefined) {
+  constructor(
+    message: Message,
+    reply: ((body: Uint8Array, headers: ReadonlyMap<string, string>) => void) | undefined,
+    replyPart: ((body: Uint8Array) => void) | undefined,
+  ) {
     this.subject = message.subject;
     this.body = message.body;
     this.headers = message.headers;
     this.canReply = reply !== undefined;
+    this.takesParts = replyPart !== undefined;
     this.#reply = reply;
+    this.#replyPart = replyPart;
+  }
+
+  replyPart(body: Uint8Array): void {
+    if (this.#reply !== undefined) this.#replyPart?.(Uint8Array.from(body));
   }
 
   reply(body: Uint8Array, headers?: Readonly<Record<string, string>>): void {
