@@ -288,7 +288,7 @@ export const metricCatalog = {
   activationFailures: counter(
     'activation_failures_total',
     'Snapshots of passive tasks that were missing, stale or unreadable, or that the store did not give; they are tried again',
-    'Any but `unavailable`: the snapshot bucket has lost what it acknowledged',
+    'Any but `unavailable`, unless a newer owner has just taken the shard: the snapshot bucket has lost what it acknowledged',
     ['reason'],
   ),
   shards: gauge('shards', 'max', 'Shards of the cluster', 'Against the sum of `shards_owned`'),

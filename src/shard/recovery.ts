@@ -24,6 +24,9 @@ export interface RecoveredShard {
   readonly replayedRecords: number;
 }
 
+/** Records of the journal that are looked through for tasks to take back into memory before they are applied. */
+const recordsPerRead = 1_000;
+
 /** What {@link recoverShard} asks of the outside. */
 export interface RecoveryDeps extends ReplayDeps {
   readonly journal: Journal;
@@ -76,13 +79,18 @@ export async function recoverShard(deps: RecoveryDeps, shard: ShardId, claim: Se
       },
     );
   }
+  const epoch = checkpoint?.epoch;
+  let pending: TaskRecord[] = [];
+  const apply = async (): Promise<void> => {
+    if (epoch !== undefined) await bringBack(pending, deps, { states, shard, epoch });
+    for (const record of pending) tail.apply(record);
+    pending = [];
+  };
   for await (const entry of deps.journal.read({ shard, after, through: claim })) {
-    const { records } = decodeCommit(entry.body);
-    if (checkpoint !== null && passive.size > 0) {
-      await bringBack(records, deps, { states, shard, epoch: checkpoint.epoch });
-    }
-    for (const record of records) tail.apply(record);
+    pending.push(...decodeCommit(entry.body).records);
+    if (pending.length >= recordsPerRead) await apply();
   }
+  await apply();
   tail.checkOrphans(shard);
   const live = new Map<TaskId, TaskState>();
   const finished = new Map<TaskId, TaskState>();

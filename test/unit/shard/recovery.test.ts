@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { encodeSnapshot } from '../../../src/actors/snapshot-codec.ts';
 import { assembleCommit, encodeRecord } from '../../../src/core/commit-codec.ts';
 import type { TaskRecord } from '../../../src/core/records.ts';
+import type { StageName } from '../../../src/core/ids.ts';
 import { PipelineRegistry } from '../../../src/pipeline/registry.ts';
+import type { SnapshotWriter } from '../../../src/ports/snapshots.ts';
 import { PassiveTasks } from '../../../src/shard/passive-tasks.ts';
 import { recoverShard, type RecoveredShard } from '../../../src/shard/recovery.ts';
 import { MemoryJournal, MemorySnapshotStore, VirtualClock } from '../../../src/testing.ts';
@@ -13,12 +15,28 @@ import { aTask, canceled, stageCompleted, submitted } from '../../support/task-k
 const card = aPipeline();
 const task = aTask(card, 'a', [submitted(card), stageCompleted('parse', 'publish'), stageCompleted('publish', null)]);
 
+/** It backs off after its second record, is held after its third, and ends with its fourth. */
+const waiter = aTask(card, 'a', [
+  submitted(card),
+  {
+    type: 'stage.failed',
+    stage: 'parse' as StageName,
+    attempt: 1,
+    failure: { class: 'retryable', code: 'UNEXPECTED', name: 'Error', message: 'not now' },
+    decision: { kind: 'retry', dueAt: 1_800_000_000_000, delayMs: 1_000 },
+  },
+  { type: 'task.paused', origin: { commandId: 'c-pause' as never } },
+  canceled,
+]);
+
 /** A shard's stores as an owner has left them. */
 class World {
   readonly clock = new VirtualClock();
   readonly journal = new MemoryJournal({ clock: this.clock });
   readonly snapshots = new MemorySnapshotStore({ clock: this.clock });
   readonly passive = new PassiveTasks();
+  /** Reads single snapshots in the store's place. */
+  reader: Pick<SnapshotWriter, 'read'> | null = null;
   #last = 0;
 
   /** Appends one commit. */
@@ -62,7 +80,7 @@ class World {
 
   async recoverAtLast(registry = new PipelineRegistry([card])): Promise<RecoveredShard> {
     const { journal, snapshots } = this;
-    const writer = snapshots.writer(shard, epochOf(9));
+    const writer = this.reader ?? snapshots.writer(shard, epochOf(9));
     const recovered = recoverShard(
       { journal, snapshots, writer, passive: this.passive, registry, dedupWindowSize: 32, maxInterruptions: 5 },
       shard,
@@ -144,6 +162,68 @@ describe('a recovery', () => {
     await world.commit(...aTask(card, 'a', [submitted(card, 'first'), canceled]).records);
     await world.commit(...second.records);
     expect((await world.recover()).live.get(taskOf('a'))).toEqual(second.state);
+  });
+});
+
+describe('a recovery of tasks that wait', () => {
+  it('keeps none of their states, and knows when they want to be woken', async () => {
+    const world = new World();
+    for (const record of waiter.records.slice(0, 2)) await world.commit(record);
+    await world.snapshot(2, waiter);
+    await world.checkpoint(2);
+    const { live, checkpointEpoch } = await world.recover();
+    expect([live.size, checkpointEpoch]).toEqual([0, 1]);
+    expect(world.passive.get(taskOf('a'))).toMatchObject({ seq: 2, dueAt: 1_800_000_000_000, isCarried: false });
+  });
+
+  it('R-CORE-1: takes one back that the journal goes on from', async () => {
+    const world = new World();
+    for (const record of waiter.records.slice(0, 3)) await world.commit(record);
+    await world.snapshot(2, waiter);
+    await world.checkpoint(2);
+    const { live } = await world.recover();
+    expect(live.get(taskOf('a'))).toEqual(replayed(waiter.records.slice(0, 3)).state);
+    expect(world.passive.size).toBe(0);
+  });
+
+  it('passes over records that its snapshot has already', async () => {
+    const world = new World();
+    for (const record of waiter.records.slice(0, 3)) await world.commit(record);
+    await world.snapshot(3, waiter);
+    await world.checkpoint(1);
+    const { live, replayedRecords } = await world.recover();
+    expect([live.size, replayedRecords, world.passive.get(taskOf('a'))?.seq]).toEqual([0, 2, 3]);
+  });
+
+  it('takes one for ended whose snapshot the owner before replaces by that of its end meanwhile', async () => {
+    const world = new World();
+    for (const record of waiter.records) await world.commit(record);
+    await world.snapshot(2, waiter);
+    await world.checkpoint(2);
+    world.reader = { read: () => Promise.resolve(new Map()) };
+    const bytes = encodeSnapshot(waiter.state);
+    const taskId = taskOf('a');
+    await world.snapshots.writer(shard, epochOf(2)).write([{ kind: 'finished', taskId, bytes, retentionMs: 60_000 }]);
+    const { live, finished } = await world.recover();
+    expect([live.size, finished.size, world.passive.size]).toEqual([0, 0, 0]);
+  });
+
+  it.each([
+    { what: 'is gone', read: new Map() },
+    {
+      what: 'went back to 1',
+      read: new Map([[taskOf('a'), encodeSnapshot(replayed(waiter.records.slice(0, 1)).state)]]),
+    },
+  ])('UNAVAILABLE: stops when the snapshot that it read a moment ago $what', async ({ what, read }) => {
+    const world = new World();
+    for (const record of waiter.records) await world.commit(record);
+    await world.snapshot(2, waiter);
+    await world.checkpoint(2);
+    world.reader = { read: () => Promise.resolve(read) };
+    await expect(world.recover()).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      message: expect.stringContaining(`the snapshot of task a at record 2 ${what}`),
+    });
   });
 });
 
