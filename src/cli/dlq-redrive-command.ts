@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
-import type { Client, DeadLetterFilter, TaskView } from '../client.ts';
+import type { DeadLetterFilter, TaskView } from '../client.ts';
+import { auditRedrive } from '../client/audited-commands.ts';
+import type { RedriveOutcome } from '../client/dead-letter-client.ts';
 import { readDeadLetters } from '../client/read-dead-letters.ts';
 import type { JsonValue } from '../core/json.ts';
 import { usageError } from './cli-error.ts';
@@ -106,32 +108,21 @@ async function redriveMatching(
       );
     }
     if (tasks.length > 0) {
-      const { by, reason } = options;
+      const { by, reason, timeout } = options;
+      const target = isFiltering(filter) ? filter : ({ all: true } as const);
       const parameters = { filter: { ...filter } as JsonValue, count: tasks.length };
-      const outcomes = await audit.record(
-        { action: 'dead-letters.redrive', target: null, by, reason, parameters },
-        () => redrive(client, filter, tasks.length, options),
-        (each) => ({ redriven: each.filter((outcome) => !('error' in outcome)).length }),
+      const outcomes = await auditRedrive(audit, { by, reason, parameters }, () =>
+        client.deadLetters.redrive(target, { maximum: tasks.length, by, reason, deadlineMs: timeout }),
       );
-      showOutcomes(context, options, outcomes);
+      showOutcomes(context, options, outcomes.map(outcomeOf));
     } else showView(context, options.output, { document: [], items: [], text: () => '' });
   });
 }
 
-async function redrive(
-  client: Client,
-  filter: DeadLetterFilter,
-  maximum: number,
-  options: DlqRedriveOptions,
-): Promise<readonly ControlOutcome[]> {
-  const { by, reason, timeout } = options;
-  const target = isFiltering(filter) ? filter : ({ all: true } as const);
-  const outcomes = await client.deadLetters.redrive(target, { maximum, by, reason, deadlineMs: timeout });
-  return outcomes.map((outcome) =>
-    outcome.kind === 'error'
-      ? { taskId: outcome.taskId, error: outcome.error }
-      : { taskId: outcome.taskId, state: outcome.state, repeated: false },
-  );
+function outcomeOf(outcome: RedriveOutcome): ControlOutcome {
+  return outcome.kind === 'error'
+    ? { taskId: outcome.taskId, error: outcome.error }
+    : { taskId: outcome.taskId, state: outcome.state, repeated: false };
 }
 
 function showMatches(context: CliContext, options: DlqRedriveOptions, tasks: readonly TaskView[], count: string): void {

@@ -1,4 +1,5 @@
 import type { NodeOrdered } from '../client.ts';
+import { auditNodeOrder } from '../client/audited-commands.ts';
 import { withCluster, type ClusterAccess } from './cluster.ts';
 import type { CliContext } from './context.ts';
 import type { ClusterOptions, OutputOptions } from './options.ts';
@@ -20,12 +21,7 @@ export async function orderNode(
 ): Promise<void> {
   await withCluster(context, options, async (access) => {
     const { by, reason } = options;
-    const action = { action: `node.${asked.name}`, target: asked.nodeId, by, reason };
-    const ordered = await access.audit.record(
-      action,
-      () => give(access),
-      ({ order }) => ({ order }),
-    );
+    const ordered = await auditNodeOrder(access.audit, { ...asked, by, reason }, () => give(access));
     const { nodeId, order, status } = ordered;
     const fields = [
       ['node', nodeId],

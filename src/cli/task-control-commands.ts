@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { Client, Controlled, ControlOptions } from '../client.ts';
+import { auditTaskCommand } from '../client/audited-commands.ts';
 import type { EngineError } from '../core/errors.ts';
 import type { TaskCommandName } from '../core/task-view.ts';
 import { errorLine, toCliError, usageError } from './cli-error.ts';
@@ -87,15 +88,10 @@ export async function controlTasks(
     const outcomes = await Promise.all(
       taskIds.map(async (taskId): Promise<ControlOutcome> => {
         try {
-          const action = { action: `task.${name}`, target: taskId, by, reason, commandId };
-          return await audit.record(
-            action,
-            async () => {
-              const expectedSeq = options.expectedSeq ?? (await seenSeq(client, name, taskId, deadlineMs));
-              return control(client, taskId, { by, reason, commandId, expectedSeq, deadlineMs });
-            },
-            ({ state, repeated }) => ({ state, repeated }),
-          );
+          return await auditTaskCommand(audit, { name, taskId, by, reason, commandId }, async () => {
+            const expectedSeq = options.expectedSeq ?? (await seenSeq(client, name, taskId, deadlineMs));
+            return control(client, taskId, { by, reason, commandId, expectedSeq, deadlineMs });
+          });
         } catch (error) {
           if (taskIds.length === 1) throw error;
           return { taskId, error: toCliError(error) };

@@ -1,20 +1,10 @@
 import { type Command, Option } from 'commander';
+import { taskStatuses } from '../admin/schemas/tasks.ts';
 import { finishedStatuses, type TaskStatus } from '../core/task-view.ts';
 import type { CliContext } from './context.ts';
 import { addExamples, addReadOptions, integerParser, type ReadOptions } from './options.ts';
 import { taskTable } from './task-text.ts';
 import { runRead } from './view.ts';
-
-const statuses = [
-  'queued',
-  'running',
-  'backingOff',
-  'held',
-  'unknown',
-  'completed',
-  'canceled',
-  'deadLettered',
-] as const satisfies readonly TaskStatus[];
 
 interface TaskListOptions extends ReadOptions {
   readonly pipeline?: string;
@@ -30,7 +20,7 @@ export function addTaskList(parent: Command, context: CliContext): void {
     .command('list')
     .description('list tasks in the order of their ids')
     .option('--pipeline <name>', 'only of this pipeline')
-    .addOption(new Option('--status <status>', 'only of this status').choices(statuses))
+    .addOption(new Option('--status <status>', 'only of this status').choices(taskStatuses))
     .option('--finished', 'with completed and canceled tasks within their retention')
     .option('--limit <count>', 'most tasks, 1 to 1000', integerParser({ least: 1, most: 1_000 }), 100)
     .option('--after <task-id>', 'go on after this one')

@@ -1,7 +1,6 @@
+import { histogramSince, quantileOf, sumHistograms, type HistogramValue } from '../core/histogram.ts';
 import type { Labels } from '../ports/metrics.ts';
 import { metricCatalog } from '../ports/metric-catalog.ts';
-import type { HistogramValue } from './joined-histogram.ts';
-import { sumHistograms } from './joined-histogram.ts';
 import type { MetricSnapshot } from './metric-family.ts';
 
 /** Times of a window. Null: nothing was observed in it. */
@@ -74,7 +73,7 @@ export class LatencyWindow {
     const before = first ?? now;
     return {
       windowMs: atMs - before.atMs,
-      commit: quantilesOf(difference(now.commit, before.commit)),
+      commit: quantilesOf(histogramSince(now.commit, before.commit)),
       stages: [...now.stages]
         .map(([key, value]) => stageLatency(value, before.stages.get(key)))
         .filter(({ count }) => count > 0)
@@ -111,22 +110,13 @@ export class LatencyWindow {
 }
 
 function stageLatency(now: StageValue, before: StageValue | undefined): StageLatency {
-  const quantiles = quantilesOf(difference(now.all, before?.all ?? empty));
+  const quantiles = quantilesOf(histogramSince(now.all, before?.all ?? empty));
   const succeededCount = now.succeededCount - (before?.succeededCount ?? 0);
   return {
     pipeline: now.pipeline,
     stage: now.stage,
     ...quantiles,
     failedCount: Math.max(0, quantiles.count - succeededCount),
-  };
-}
-
-function difference(now: HistogramValue, before: HistogramValue): HistogramValue {
-  const known = new Map(before.buckets.map(({ upTo, count }) => [upTo, count]));
-  return {
-    count: now.count - before.count,
-    sum: now.sum - before.sum,
-    buckets: now.buckets.map(({ upTo, count }) => ({ upTo, count: count - (known.get(upTo) ?? 0) })),
   };
 }
 
@@ -139,21 +129,9 @@ function quantilesOf(histogram: HistogramValue): Quantiles {
   };
 }
 
-/** Above the highest bound, the highest bound: nothing more is known of it. */
-function quantileMs({ count, buckets }: HistogramValue, share: number): number | null {
-  if (count <= 0) return null;
-  const rank = share * count;
-  let lower = 0;
-  let below = 0;
-  for (const { upTo, count: upToCount } of buckets) {
-    if (upToCount >= rank) {
-      const within = upToCount === below ? 1 : (rank - below) / (upToCount - below);
-      return 1_000 * (lower + (upTo - lower) * within);
-    }
-    lower = upTo;
-    below = upToCount;
-  }
-  return 1_000 * lower;
+function quantileMs(histogram: HistogramValue, share: number): number | null {
+  const seconds = quantileOf(histogram, share);
+  return seconds === null ? null : 1_000 * seconds;
 }
 
 function compareText(one: string, other: string): number {

@@ -1,7 +1,7 @@
 import { metricCatalog, type MetricJoinRule } from '../ports/metric-catalog.ts';
 import type { Labels } from '../ports/metrics.ts';
 import { writeExposition } from './exposition.ts';
-import { sumHistograms, type HistogramValue } from './joined-histogram.ts';
+import { sumHistograms, type HistogramValue } from '../core/histogram.ts';
 import { foldLabels, maximumSeries, type MetricKind, type MetricSeries, type MetricSnapshot } from './metric-family.ts';
 import { readSnapshot } from './read-snapshot.ts';
 

@@ -10,6 +10,7 @@ export type { ErrorReport } from '../../../src/core/errors.ts';
 export type { JsonValue } from '../../../src/core/json.ts';
 export type { TaskEvent } from '../../../src/core/records.ts';
 export type { TaskCommandName, TaskStatus, TaskView } from '../../../src/core/task-view.ts';
+export type { Latencies, StageLatency } from '../../../src/platform/latency-window.ts';
 export type { IndexedTask, TaskFilter, TaskGroup, TaskSortField } from '../../../src/ports/task-index.ts';
 export type { TaskExplanation } from '../../../src/projections/explain-task.ts';
 export type { HistoryRecord } from '../../../src/projections/task-history.ts';

@@ -1,4 +1,5 @@
-import { histogramOf, type Histogram, type MetricSample } from './metrics-text.ts';
+import { histogramSince, type HistogramValue } from '../../../src/core/histogram.ts';
+import { histogramOf, type MetricSample } from './metrics-text.ts';
 
 /** The numbers of one moment. */
 export interface MetricLook {
@@ -17,7 +18,7 @@ export function withLook(looks: readonly MetricLook[], look: MetricLook): readon
 }
 
 /** What a histogram got in the time that the looks cover. */
-export interface RecentHistogram extends Histogram {
+export interface RecentHistogram extends HistogramValue {
   /** Null before there were two looks. */
   readonly perSecond: number | null;
 }
@@ -34,13 +35,12 @@ export function recentHistogram(
   const [first, last] = [looks[0], looks.at(-1)];
   const now = histogramOf(last?.samples ?? [], name, labels);
   const before = histogramOf(first?.samples ?? [], name, labels);
-  const counts = new Map(before.buckets);
-  const count = Math.max(0, now.count - before.count);
+  const since = histogramSince(now, before);
+  const count = Math.max(0, since.count);
   const spanMs = (last?.at ?? 0) - (first?.at ?? 0);
   return {
+    ...since,
     count,
-    sum: now.sum - before.sum,
-    buckets: now.buckets.map(([bound, upTo]) => [bound, upTo - (counts.get(bound) ?? 0)]),
     perSecond: spanMs === 0 ? null : (1_000 * count) / spanMs,
   };
 }

@@ -1,3 +1,5 @@
+import type { HistogramValue } from '../../../src/core/histogram.ts';
+
 /** A number of a metrics text. */
 export interface MetricSample {
   readonly name: string;
@@ -19,20 +21,12 @@ export function readMetrics(text: string, prefix: string): readonly MetricSample
   });
 }
 
-/** A histogram, summed over all its series that match. */
-export interface Histogram {
-  readonly count: number;
-  readonly sum: number;
-  /** Upper bounds in rising order, with the number of values up to each. */
-  readonly buckets: readonly (readonly [bound: number, count: number])[];
-}
-
 /** The histogram of that name, over the series with these labels. */
 export function histogramOf(
   samples: readonly MetricSample[],
   name: string,
   labels: Readonly<Record<string, string>>,
-): Histogram {
+): HistogramValue {
   const own = samples.filter(
     (sample) =>
       sample.name.startsWith(name) && Object.entries(labels).every(([key, value]) => sample.labels[key] === value),
@@ -49,23 +43,8 @@ export function histogramOf(
   return {
     count: total('_count'),
     sum: total('_sum'),
-    buckets: [...buckets].toSorted(([one], [other]) => one - other),
+    buckets: [...buckets].map(([upTo, count]) => ({ upTo, count })).toSorted((one, other) => one.upTo - other.upTo),
   };
-}
-
-/** The value below which that share of a histogram lies, within its bucket by proportion; null for an empty one. */
-export function quantileOf({ count, buckets }: Histogram, share: number): number | null {
-  if (count === 0) return null;
-  const rank = share * count;
-  let [lower, below] = [0, 0];
-  for (const [bound, upTo] of buckets) {
-    if (upTo >= rank) {
-      if (bound === Number.POSITIVE_INFINITY) return lower;
-      return upTo === below ? bound : lower + ((bound - lower) * (rank - below)) / (upTo - below);
-    }
-    [lower, below] = [bound, upTo];
-  }
-  return lower;
 }
 
 function labelsOf(text: string): Readonly<Record<string, string>> {

@@ -1,28 +1,5 @@
-import type { TaskGroup } from '../api/types.ts';
+import type { Latencies, StageLatency, TaskGroup } from '../api/types.ts';
 import { rankOf } from './rates.ts';
-
-/** Times of a window, as the server's `LatencyWindow` tells them. */
-export interface Quantiles {
-  readonly count: number;
-  readonly p50Ms: number | null;
-  readonly p95Ms: number | null;
-  readonly p99Ms: number | null;
-}
-
-/** One stage's attempts in that window. */
-export interface StageLatency extends Quantiles {
-  readonly pipeline: string;
-  readonly stage: string;
-  readonly failedCount: number;
-}
-
-/** How long things have taken of late. */
-export interface Latencies {
-  /** Time that the numbers cover. */
-  readonly windowMs: number;
-  readonly commit: Quantiles;
-  readonly stages: readonly StageLatency[];
-}
 
 /** What the topic `overview` tells. */
 export interface OverviewFrame {

@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../api/http.ts';
-import type { ClusterStatus, IndexedTask, TaskGroup } from '../api/types.ts';
+import type { Latencies, ClusterStatus, IndexedTask, TaskGroup } from '../api/types.ts';
 import { useLive } from '../live.ts';
 import { clusterTopic, countsTopic, overviewTopic } from '../live/topics.ts';
 import { changesBetween, type ClusterChange } from '../model/cluster-changes.ts';
@@ -11,7 +11,6 @@ import {
   countsOf,
   sampleOf,
   stageKey,
-  type Latencies,
   type OverviewSample,
   type OverviewState,
 } from '../model/overview-state.ts';

@@ -1,13 +1,14 @@
 import type { JSX } from 'preact';
 import { useLocation, useRoute } from 'preact-iso';
 import { useRef } from 'preact/hooks';
+import { quantileOf } from '../../../src/core/histogram.ts';
 import { get, getText, pathWith } from '../api/http.ts';
 import type { PipelineDetail, PipelineSummary, TaskGroup } from '../api/types.ts';
 import { useLive } from '../live.ts';
 import { countsTopic } from '../live/topics.ts';
 import { showDuration } from '../model/durations.ts';
 import { metricWindowMs, recentHistogram, withLook, type MetricLook } from '../model/metric-window.ts';
-import { histogramOf, quantileOf, readMetrics } from '../model/metrics-text.ts';
+import { histogramOf, readMetrics } from '../model/metrics-text.ts';
 import { showCount, showRate } from '../model/sizes.ts';
 import { activeStatuses, statusNames } from '../model/task-words.ts';
 import { MachinePicture } from '../parts/machine-picture.tsx';

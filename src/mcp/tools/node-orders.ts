@@ -1,5 +1,6 @@
 import { countField, nodeIdField, reasonField } from '../../admin/schemas/fields.ts';
 import { flag, nullable, object, oneOf, optional, text } from '../../admin/schema.ts';
+import { auditNodeOrder } from '../../client/audited-commands.ts';
 import { EngineError } from '../../core/errors.ts';
 import type { NodeOrder } from '../../core/cluster-orders.ts';
 import { tool, type Tool } from '../tool.ts';
@@ -85,10 +86,8 @@ function orderTool(name: OrderName): Tool {
       // The cluster's orders hold no reason: the audit log does, and this line where that is not for this user.
       logger.warn({ order: name, nodeId, by, reason }, 'an order to a node is given');
       const { orderBefore } = shared;
-      const ordered = await audit.record(
-        { action: `node.${name}`, target: nodeId, by, reason, before: { order: orderBefore } },
-        () => cluster[name](nodeId, { deadlineMs }),
-        (done) => ({ order: done.order }),
+      const ordered = await auditNodeOrder(audit, { name, nodeId, by, reason, before: { order: orderBefore } }, () =>
+        cluster[name](nodeId, { deadlineMs }),
       );
       return { ...shared, order: ordered.order, isUp: ordered.status !== null };
     },

@@ -1,5 +1,6 @@
 import { countField, reasonField, taskIdField } from '../../admin/schemas/fields.ts';
 import { flag, integer, listOf, object, oneOf, optional, text } from '../../admin/schema.ts';
+import { auditRedrive } from '../../client/audited-commands.ts';
 import { readDeadLetters } from '../../client/read-dead-letters.ts';
 import { errorCatalog, invalidArgument, type ErrorCode } from '../../core/errors.ts';
 import type { JsonValue } from '../../core/json.ts';
@@ -57,10 +58,8 @@ export const redriveDeadLetters: Tool = tool({
     }
     const options = { maximum, by, reason, deadlineMs, signal };
     const parameters = { filter: { ...filter } as JsonValue, all, maximum };
-    const outcomes = await audit.record(
-      { action: 'dead-letters.redrive', target: null, by, reason, parameters },
-      () => client.deadLetters.redrive(all ? { all: true } : filter, options),
-      (each) => ({ redriven: each.filter(({ kind }) => kind === 'done').length }),
+    const outcomes = await auditRedrive(audit, { by, reason, parameters }, () =>
+      client.deadLetters.redrive(all ? { all: true } : filter, options),
     );
     const done = outcomes.filter((outcome) => outcome.kind === 'done');
     return {

@@ -2,6 +2,7 @@ import { commandIdField, expectedSeqField, reasonField, taskIdField } from '../.
 import { taskCommands } from '../../admin/schemas/tasks.ts';
 import { anyJson, flag, integer, listOf, nullable, object, oneOf, optional, text } from '../../admin/schema.ts';
 import type { Controlled, ControlOptions } from '../../client.ts';
+import { auditTaskCommand } from '../../client/audited-commands.ts';
 import { EngineError, invalidArgument } from '../../core/errors.ts';
 import { parseCommandId, type CommandId, type TaskId } from '../../core/ids.ts';
 import type { JsonValue } from '../../core/json.ts';
@@ -137,10 +138,11 @@ async function command(call: ToolCall, asked: Commanded, send: (named: Named) =>
     return { dryRun, ...shared, state, repeated: false, legalCommands, seq };
   }
   try {
-    const { state, repeated } = await call.audit.record(
-      { action: `task.${name}`, target: taskId, by: call.by, reason: asked.reason, commandId },
+    const { by, audit } = call;
+    const { state, repeated } = await auditTaskCommand(
+      audit,
+      { name, taskId, by, reason: asked.reason, commandId },
       async () => send({ commandId, expectedSeq: asked.expectedSeq ?? (await seenSeq(call, asked)) }),
-      (done) => ({ state: done.state, repeated: done.repeated }),
     );
     return { dryRun, ...shared, state, repeated, legalCommands: null, seq: null };
   } catch (error) {

@@ -161,6 +161,14 @@ describe('cabinet bulk', () => {
     };
   });
 
+  /** A bulk action that takes its time. */
+  async function beginSlow(): Promise<BulkView> {
+    const pace = ['--rate', '1', '--first-batch', '1', '--watch-first', '1h'];
+    return asJson(
+      await run(['bulk', 'start', 'redrive', '--pipeline', 'card', ...pace, '--yes', '--json']),
+    ) as BulkView;
+  }
+
   it('start --dry-run counts, shows some, and changes nothing', async () => {
     const dry = await run(['bulk', 'start', 'redrive', '--pipeline', 'card', '--dry-run']);
     expect(dry.code).toBe(0);
@@ -224,23 +232,7 @@ describe('cabinet bulk', () => {
   });
 
   it('pause, resume and abort hold it, let it go on and end it; NOT_ALLOWED once it has ended', async () => {
-    const begun = asJson(
-      await run([
-        'bulk',
-        'start',
-        'redrive',
-        '--pipeline',
-        'card',
-        '--rate',
-        '1',
-        '--first-batch',
-        '1',
-        '--watch-first',
-        '1h',
-        '--yes',
-        '--json',
-      ]),
-    ) as BulkView;
+    const begun = await beginSlow();
     const order = (name: string, ...more: readonly string[]): Promise<InProcessRun> =>
       run(['bulk', name, begun.bulkId, ...more]);
     expect(asJson(await order('pause', '--json'))).toMatchObject({ isPaused: true });
@@ -261,23 +253,7 @@ describe('cabinet bulk', () => {
   });
 
   it('wait gives up at its --timeout with DEADLINE_EXCEEDED, exit code 5, and the action goes on', async () => {
-    const { bulkId } = asJson(
-      await run([
-        'bulk',
-        'start',
-        'redrive',
-        '--pipeline',
-        'card',
-        '--rate',
-        '1',
-        '--first-batch',
-        '1',
-        '--watch-first',
-        '1h',
-        '--yes',
-        '--json',
-      ]),
-    ) as BulkView;
+    const { bulkId } = await beginSlow();
     const waited = await run(['bulk', 'wait', bulkId, '--timeout', '50ms']);
     expect([waited.code, waited.stderr]).toEqual([
       5,

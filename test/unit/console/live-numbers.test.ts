@@ -5,8 +5,10 @@ import {
   withLook,
   type MetricLook,
 } from '../../../console/src/model/metric-window.ts';
-import { quantileOf, readMetrics } from '../../../console/src/model/metrics-text.ts';
-import { busiestStages, overviewOf, sampleOf, type Latencies } from '../../../console/src/model/overview-state.ts';
+import { readMetrics } from '../../../console/src/model/metrics-text.ts';
+import type { Latencies } from '../../../console/src/api/types.ts';
+import { busiestStages, overviewOf, sampleOf } from '../../../console/src/model/overview-state.ts';
+import { quantileOf } from '../../../src/core/histogram.ts';
 
 const name = 'cabinet_stage_duration_seconds';
 

@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest';
 import type { ClusterStatus, IndexedTask } from '../../../console/src/api/types.ts';
 import { changesBetween } from '../../../console/src/model/cluster-changes.ts';
 import { showInstant } from '../../../console/src/model/instants.ts';
-import { histogramOf, quantileOf, readMetrics } from '../../../console/src/model/metrics-text.ts';
+import { histogramOf, readMetrics } from '../../../console/src/model/metrics-text.ts';
 import { endedBuckets, latenciesOf, rankOf } from '../../../console/src/model/rates.ts';
 import { movingShards, ownerColors } from '../../../console/src/model/shard-words.ts';
 import { showBytes, showCount, showRate, showSmallCount } from '../../../console/src/model/sizes.ts';
+import { quantileOf } from '../../../src/core/histogram.ts';
 
 function ended(submittedAt: number, endedAt: number | null): IndexedTask {
   return { submittedAt, endedAt } as unknown as IndexedTask;
@@ -50,8 +51,8 @@ describe('numbers of the page', () => {
     expect(histogram).toMatchObject({
       count: 15,
       buckets: [
-        [0.1, 10],
-        [Number.POSITIVE_INFINITY, 15],
+        { upTo: 0.1, count: 10 },
+        { upTo: Number.POSITIVE_INFINITY, count: 15 },
       ],
     });
     expect(quantileOf(histogram, 0.5)).toBeCloseTo(0.075);

@@ -26,3 +26,33 @@ function countUpTo({ buckets }: HistogramValue, bound: number): number {
   }
   return count;
 }
+
+/** What a histogram that only grows got since it was `before`. */
+export function histogramSince(now: HistogramValue, before: HistogramValue): HistogramValue {
+  const known = new Map(before.buckets.map(({ upTo, count }) => [upTo, count]));
+  return {
+    count: now.count - before.count,
+    sum: now.sum - before.sum,
+    buckets: now.buckets.map(({ upTo, count }) => ({ upTo, count: count - (known.get(upTo) ?? 0) })),
+  };
+}
+
+/**
+ * The value below which that share of a histogram lies, within its bucket by proportion, as Prometheus has it; null of an empty one.
+ * Above the highest bound, the highest bound: nothing more is known of it.
+ */
+export function quantileOf({ count, buckets }: HistogramValue, share: number): number | null {
+  if (count <= 0) return null;
+  const rank = share * count;
+  let lower = 0;
+  let below = 0;
+  for (const { upTo, count: upToCount } of buckets) {
+    if (upToCount >= rank) {
+      if (upTo === Number.POSITIVE_INFINITY) return lower;
+      return upToCount === below ? upTo : lower + ((upTo - lower) * (rank - below)) / (upToCount - below);
+    }
+    lower = upTo;
+    below = upToCount;
+  }
+  return lower;
+}
