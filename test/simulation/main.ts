@@ -160,6 +160,7 @@ async function main(): Promise<void> {
     jobs,
     program: process.argv[1] ?? '',
     argv: [...process.argv.slice(2), '--child'],
+    execArgv: process.execArgv,
     nextSeed,
     onResult,
     onCrash,
@@ -176,6 +177,7 @@ async function main(): Promise<void> {
   const progress = setInterval(() => {
     process.stderr.write(`${seconds()} s, ${failures.count} failing: ${JSON.stringify(sums.summary)}\n`);
   }, progressEveryMs);
+  process.stderr.write(`commit ${commit}, seeds from ${first} on, ${jobs} at a time\n`);
   await (jobs > 1 ? pool.run() : runHere(nextSeed, onResult, onCrash));
   clearTimeout(limit);
   clearInterval(progress);

@@ -12,6 +12,8 @@ export interface SeedPoolDeps {
   /** The program and its arguments: it runs the seeds that it is sent, in their order, and sends what each came to. */
   readonly program: string;
   readonly argv: readonly string[];
+  /** Options of Node. */
+  readonly execArgv: readonly string[];
   /** The next seed; null when there is none. */
   readonly nextSeed: () => number | null;
   readonly onResult: (result: SeedResult) => void;
@@ -64,9 +66,9 @@ export class SeedPool {
 
   /** One process's life: it is given seeds until none is left, or it has had its share. */
   #serve(pending: number[]): Promise<void> {
-    const { program, argv, onResult, onCrash } = this.#deps;
+    const { program, argv, execArgv, onResult, onCrash } = this.#deps;
     return new Promise((resolve, reject) => {
-      const child = fork(program, argv);
+      const child = fork(program, argv, { execArgv: [...execArgv] });
       this.#children.add(child);
       let told = 0;
       let stuck: NodeJS.Timeout | undefined;
