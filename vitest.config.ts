@@ -29,7 +29,7 @@ export default defineConfig({
           execArgv,
           maxWorkers: 2,
           // Some read the whole repository, on a machine that may be busy.
-          testTimeout: 30_000,
+          testTimeout: 30_000 * runsFactor,
         },
       },
       {
@@ -40,7 +40,7 @@ export default defineConfig({
           alias,
           execArgv,
           maxWorkers: 2,
-          testTimeout: 300_000,
+          testTimeout: 300_000 * runsFactor,
         },
       },
       {
@@ -49,7 +49,7 @@ export default defineConfig({
           include: ['test/contract/**/*.test.ts'],
           alias,
           maxWorkers: 2,
-          testTimeout: 30_000,
+          testTimeout: 30_000 * runsFactor,
           hookTimeout: 120_000,
         },
       },
@@ -60,7 +60,7 @@ export default defineConfig({
           include: ['test/simulation/**/*.test.ts'],
           execArgv,
           maxWorkers: 2,
-          testTimeout: 300_000,
+          testTimeout: 300_000 * runsFactor,
         },
       },
       {

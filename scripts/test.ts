@@ -41,6 +41,7 @@ const groups: readonly (readonly Lane[])[] = [
     [{ script: 'test:integration', counts: true, needsContainers: true }],
     [
       { script: 'test:models', counts: true, isPolite: true },
+      { script: 'test:mutants', counts: true, isPolite: true },
       { script: 'sim', args: simulatedSeeds, isPolite: true },
     ],
   ],

@@ -227,14 +227,15 @@ export class SimulatedWorld {
   /** Until all tasks rest, every caller is answered and every shard has its owner; or until that has had its time. */
   async #rest(): Promise<void> {
     const { scheduler } = this.#parts;
-    const lifted = this.#workload.liftOrders();
     let isLifted = false;
-    void lifted.then(() => {
+    const lift = async (): Promise<void> => {
+      await this.#workload.liftOrders();
       isLifted = true;
       const at = this.#workload.firstOrderAt;
       if (at === null) return;
       this.#recorder.record({ type: 'fault', kind: 'drain', target: 'orders', at, until: this.#parts.now() });
-    });
+    };
+    void lift();
     const untilMs = scheduler.nowMs + restWithinMs;
     while (scheduler.nowMs < untilMs) {
       await scheduler.run(scheduler.nowMs + lookMs);

@@ -226,17 +226,17 @@ describe('the event feed of the socket', () => {
       expect(new Set(ids.map((id) => id.split('-')[0])).size).toBe(4);
       for (const [index, id] of ids.entries()) {
         if (source === 'from the journal') await story.restart();
-        const reader = new EventReader();
-        reader.subscription = beginSubscription(id);
+        const resumed = new EventReader();
+        resumed.subscription = beginSubscription(id);
         const { socket, connection } = story.world.connect();
         const record = story.history.subscribed(id, false);
         socket.onFrame = (frame) => {
           record(frame);
-          reader.take(frame);
+          resumed.take(frame);
         };
-        story.world.say(connection, reader.message());
+        story.world.say(connection, resumed.message());
         await story.clock.advance(100);
-        expect([id, reader.events.map((event) => event.id)]).toEqual([id, ids.slice(index + 1)]);
+        expect([id, resumed.events.map((event) => event.id)]).toEqual([id, ids.slice(index + 1)]);
         connection.ended();
       }
       expect(story.history.violations()).toEqual([]);
