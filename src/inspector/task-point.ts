@@ -109,7 +109,7 @@ function controlAfter(
   if (definition === null || !definition.plan.nodes.has(before.value)) return null;
   const control = before.control ?? controlToLeave(event, to);
   if (control === null) return null;
-  const result = step(definition, restore(definition, before.value, control), { ...event, at });
+  const result = step(definition, restore(definition, before.value, control), event, at);
   // Led elsewhere than the record says, it is another definition's: then nothing is told rather than something wrong.
   return result.kind === 'moved' && result.state.value === to ? result.state.control : null;
 }

@@ -163,7 +163,7 @@ export class PathPlanner {
     const event = this.#eventOf(standing, act);
     if (event === null) return null;
     const { machine } = standing;
-    const result = step(this.#definition, machine, { ...event, at: 0 });
+    const result = step(this.#definition, machine, event, 0);
     if (result.kind === 'refused') return null;
     const { node } = machine;
     const hasMoved = result.state.node.stage !== node.stage;
@@ -279,7 +279,7 @@ export class PathPlanner {
     const current = this.#definition.stages[stageIndex]?.name;
     const known = current === undefined ? completed : [...completed, current];
     const outputs = Object.fromEntries(known.map((name) => [name, readOutputs[name]]));
-    const way = continueAfter(this.#definition, stageIndex, { input: readInput, outputs });
+    const way = continueAfter(this.#definition, stageIndex, () => ({ input: readInput, outputs }));
     return { ...way, start: start && way.next !== null };
   }
 

@@ -32,17 +32,18 @@ export function declaredContinuations(stages: readonly StageSpec[], stageIndex: 
  * Which stage follows, by the declared skips alone. Pure, as far as the skips are.
  *
  * @param stageIndex - the stage that is completed; -1 stands for `new`, before the first stage
+ * @param context - what the skips look at; asked for only where one stands in the way
  * @throws EngineError `PIPELINE_INVALID` when a skip throws, or answers with anything but true or false
  */
 export function continueAfter(
   definition: PipelineDefinition,
   stageIndex: number,
-  ctx: SkipContext,
+  context: () => SkipContext,
 ): Pick<Continuation, 'next' | 'skipped'> {
   const skipped: { stage: StageName; reason: string }[] = [];
   for (let index = stageIndex + 1; index < definition.stages.length; index += 1) {
     const stage = definition.stages[index] as StageSpec;
-    if (stage.skip === null || !askSkip(stage.name, stage.skip, ctx)) return { next: stage.name, skipped };
+    if (stage.skip === null || !askSkip(stage.name, stage.skip, context())) return { next: stage.name, skipped };
     skipped.push({ stage: stage.name, reason: stage.skip.reason });
   }
   return { next: null, skipped };

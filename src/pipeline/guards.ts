@@ -5,13 +5,11 @@ import type { Millis, StageName } from '../core/ids.ts';
 import type { Continuation, Resolution, TaskEvent, TaskEventType } from '../core/records.ts';
 import { attemptsUsed, suspicionOf, type StageControl } from './control.ts';
 
-/** An event of the machine: what happened to a task, and when by its owner's clock. */
+/** An event as XState takes it: what happened to a task, and when by its owner's clock. */
 export type MachineEvent = TaskEvent & { readonly at: Millis };
 
-/** The machine event of one type. */
-export type MachineEventOf<Type extends TaskEventType> = Extract<TaskEvent, { readonly type: Type }> & {
-  readonly at: Millis;
-};
+/** The event of one type. */
+export type TaskEventOf<Type extends TaskEventType> = Extract<TaskEvent, { readonly type: Type }>;
 
 /** Most interruptions that a machine counts; the engine's own setting is at most this. */
 export const maximumInterruptions = configRanges.maxInterruptions.most;
@@ -36,25 +34,25 @@ interface StageParams {
  * state for one event, at most one has a guard that holds, so that their order means nothing.
  */
 export const guards = {
-  submitsInto: (_control: StageControl, event: MachineEventOf<'task.submitted'>, params: ContinuationParams) =>
+  submitsInto: (_control: StageControl, event: TaskEventOf<'task.submitted'>, params: ContinuationParams) =>
     continuesInto(false, event, params),
 
-  startsNextAttempt: (control: StageControl, event: MachineEventOf<'stage.started'>, params: StageParams) =>
+  startsNextAttempt: (control: StageControl, event: TaskEventOf<'stage.started'>, params: StageParams) =>
     isNext(control, event, params),
 
-  isCurrentAttempt: (control: StageControl, event: MachineEventOf<'stage.checkpointed'>, params: StageParams) =>
+  isCurrentAttempt: (control: StageControl, event: TaskEventOf<'stage.checkpointed'>, params: StageParams) =>
     isCurrent(control, event, params),
 
   completesInto: (
     control: StageControl,
-    event: MachineEventOf<'stage.completed'>,
+    event: TaskEventOf<'stage.completed'>,
     params: ContinuationParams & StageParams,
   ) => isCurrent(control, event, params) && continuesInto(control.pausing, event, params),
 
   /** The finite limit of retries is the machine's own: no record can lead past it, whoever decided it. */
   retriesWithinBudget: (
     control: StageControl,
-    event: MachineEventOf<'stage.failed'>,
+    event: TaskEventOf<'stage.failed'>,
     params: StageParams & { readonly maxAttempts: number; readonly pausing: boolean },
   ) =>
     isCurrent(control, event, params) &&
@@ -62,7 +60,7 @@ export const guards = {
     control.pausing === params.pausing &&
     attemptsUsed(control) < params.maxAttempts,
 
-  givesUp: (control: StageControl, event: MachineEventOf<'stage.failed'>, params: StageParams) =>
+  givesUp: (control: StageControl, event: TaskEventOf<'stage.failed'>, params: StageParams) =>
     isCurrent(control, event, params) && event.decision.kind === 'deadLetter',
 
   isPausing: (control: StageControl) => control.pausing,
@@ -72,7 +70,7 @@ export const guards = {
   /** Interruptions are counted against a limit of the machine's own, as attempts are. */
   interruptedWithinLimit: (
     control: StageControl,
-    event: MachineEventOf<'owner.changed'>,
+    event: TaskEventOf<'owner.changed'>,
     params: StageParams & {
       readonly decisions: readonly InterruptionDecision['kind'][];
       readonly pausing: boolean | null;
@@ -83,13 +81,13 @@ export const guards = {
     (params.pausing === null || control.pausing === params.pausing) &&
     control.interruptions < maximumInterruptions,
 
-  interruptedTooOften: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
+  interruptedTooOften: (control: StageControl, event: TaskEventOf<'owner.changed'>, params: StageParams) =>
     isCurrent(control, event, params) && event.decision.kind === 'deadLetter',
 
   /** Handovers are counted against a limit of their own. */
   releasedWithinLimit: (
     control: StageControl,
-    event: MachineEventOf<'stage.released'>,
+    event: TaskEventOf<'stage.released'>,
     params: StageParams & { readonly decisions: readonly HandoverDecision['kind'][]; readonly pausing: boolean | null },
   ) =>
     isCurrent(control, event, params) &&
@@ -97,27 +95,27 @@ export const guards = {
     (params.pausing === null || control.pausing === params.pausing) &&
     control.handovers < maximumHandovers,
 
-  isUnderSuspicion: (control: StageControl, event: MachineEventOf<'stage.cleared'>, params: StageParams) =>
+  isUnderSuspicion: (control: StageControl, event: TaskEventOf<'stage.cleared'>, params: StageParams) =>
     isCurrent(control, event, params) && suspicionOf(control) > 0,
 
-  staysUnknown: (control: StageControl, event: MachineEventOf<'owner.changed'>, params: StageParams) =>
+  staysUnknown: (control: StageControl, event: TaskEventOf<'owner.changed'>, params: StageParams) =>
     isCurrent(control, event, params) && (event.decision.kind === 'lookup' || event.decision.kind === 'park'),
 
-  startsAtOnce: (control: StageControl, event: MachineEventOf<'retry.due'>, params: StageParams) =>
+  startsAtOnce: (control: StageControl, event: TaskEventOf<'retry.due'>, params: StageParams) =>
     isNext(control, event, params) && event.start,
 
-  waitsForSlot: (control: StageControl, event: MachineEventOf<'retry.due'>, params: StageParams) =>
+  waitsForSlot: (control: StageControl, event: TaskEventOf<'retry.due'>, params: StageParams) =>
     isNext(control, event, params) && !event.start,
 
-  isNotDueYet: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
-    control.dueAt !== null && control.dueAt > event.at,
+  isNotDueYet: (control: StageControl, _event: TaskEventOf<'task.resumed'>, _params: unknown, at: Millis) =>
+    control.dueAt !== null && control.dueAt > at,
 
-  isDue: (control: StageControl, event: MachineEventOf<'task.resumed'>) =>
-    control.dueAt === null || control.dueAt <= event.at,
+  isDue: (control: StageControl, _event: TaskEventOf<'task.resumed'>, _params: unknown, at: Millis) =>
+    control.dueAt === null || control.dueAt <= at,
 
   resolvesInto: (
     control: StageControl,
-    event: MachineEventOf<'outcome.resolved'>,
+    event: TaskEventOf<'outcome.resolved'>,
     params: ContinuationParams & StageParams,
   ) =>
     isCurrent(control, event, params) &&
@@ -126,7 +124,7 @@ export const guards = {
 
   resolvesAs: (
     control: StageControl,
-    event: MachineEventOf<'outcome.resolved'>,
+    event: TaskEventOf<'outcome.resolved'>,
     params: StageParams & { readonly kind: Resolution['kind']; readonly pausing: boolean | null },
   ) =>
     isCurrent(control, event, params) &&
@@ -137,8 +135,8 @@ export const guards = {
 /** The name of one of the {@link guards}. */
 export type GuardName = keyof typeof guards;
 
-/** A guard of any event, as the machine calls it. */
-export type Guard = (control: StageControl, event: MachineEvent, params: unknown) => boolean;
+/** A guard of any event, as the machine calls it: with the event, the transition's parameters, and when it happened. */
+export type Guard = (control: StageControl, event: TaskEvent, params: unknown, at: Millis) => boolean;
 
 /** Whether a guard can hold for some event: only those that look at the control alone can be told before there is one. */
 export function holdsBeforeEvent(name: GuardName | null, control: StageControl): boolean {

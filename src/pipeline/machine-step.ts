@@ -1,6 +1,7 @@
 import type { AnyActorScope, AnyMachineSnapshot } from 'xstate';
 import { assert, EngineError } from '../core/errors.ts';
-import { taskEventTypes, type TaskEventType } from '../core/records.ts';
+import type { Millis } from '../core/ids.ts';
+import { taskEventTypes, type TaskEvent, type TaskEventType } from '../core/records.ts';
 import type { TaskCommandName } from '../core/task-view.ts';
 import { initialControl, type StageControl } from './control.ts';
 import type { PipelineDefinition } from './definition.ts';
@@ -28,18 +29,18 @@ export function initialStep(definition: PipelineDefinition): MachineState {
   return { value: definition.plan.initial.value, control: initialControl, node: definition.plan.initial };
 }
 
-/** The state after an event. Pure and total: every event of every state moves it or is refused with a reason. */
-export function step(definition: PipelineDefinition, state: MachineState, event: MachineEvent): StepResult {
-  const transition = selectTransition(state.node, state.control, event);
-  if (transition !== null) return { kind: 'moved', state: follow(transition, state.control, event) };
+/** The state after an event that happened at `at`. Pure and total: every event of every state moves it or is refused with a reason. */
+export function step(definition: PipelineDefinition, state: MachineState, event: TaskEvent, at: Millis): StepResult {
+  const transition = selectTransition(state.node, state.control, event, at);
+  if (transition !== null) return { kind: 'moved', state: follow(transition, state.control, event, at) };
   const reason = explainRefusal(state.node, state.control, event, definition.stages);
   assert(reason !== null, () => `${definition.name} neither accepts nor refuses ${event.type} in ${state.value}`);
   return { kind: 'refused', reason };
 }
 
-function follow(transition: PlannedTransition, before: StageControl, event: MachineEvent): MachineState {
+function follow(transition: PlannedTransition, before: StageControl, event: TaskEvent, at: Millis): MachineState {
   let control = before;
-  for (const assignment of transition.assignments) control = assignment(control, event);
+  for (const assignment of transition.assignments) control = assignment(control, event, at);
   return { value: transition.target.value, control, node: transition.target };
 }
 

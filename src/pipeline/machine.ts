@@ -39,10 +39,12 @@ export function machineImplementations(): { guards: Record<string, unknown>; act
       guards as unknown as Record<GuardName, Guard>,
       (guard) =>
         ({ context, event }: { context: StageControl; event: MachineEvent }, params: unknown) =>
-          guard(context, event, params),
+          guard(context, event, params, event.at),
     ),
     actions: mapValues(assignments as unknown as Record<AssignmentName, Assignment>, (assignment) =>
-      assign(({ context, event }: { context: StageControl; event: MachineEvent }) => assignment(context, event)),
+      assign(({ context, event }: { context: StageControl; event: MachineEvent }) =>
+        assignment(context, event, event.at),
+      ),
     ),
   };
 }

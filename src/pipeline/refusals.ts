@@ -1,17 +1,10 @@
 import { showValue, unreachable } from '../core/errors.ts';
 import type { StageName } from '../core/ids.ts';
-import type { Continuation } from '../core/records.ts';
+import type { Continuation, TaskEvent } from '../core/records.ts';
 import { declaredContinuations } from './continuation.ts';
 import { attemptsUsed, suspicionOf, type StageControl } from './control.ts';
 import type { StageSpec } from './definition.ts';
-import {
-  maximumHandovers,
-  maximumInterruptions,
-  namesSkipped,
-  type AttemptEvent,
-  type MachineEvent,
-  type MachineEventOf,
-} from './guards.ts';
+import { maximumHandovers, maximumInterruptions, namesSkipped, type AttemptEvent, type TaskEventOf } from './guards.ts';
 import type { StageStateName } from './stage-config.ts';
 import type { PlanNode } from './transition-plan.ts';
 
@@ -23,7 +16,7 @@ import type { PlanNode } from './transition-plan.ts';
 export function explainRefusal(
   node: PlanNode,
   control: StageControl,
-  event: MachineEvent,
+  event: TaskEvent,
   stages: readonly StageSpec[],
 ): string | null {
   switch (node.status) {
@@ -53,7 +46,7 @@ interface Place {
   readonly control: StageControl;
 }
 
-function explainInStage(place: Place, event: MachineEvent): string | null {
+function explainInStage(place: Place, event: TaskEvent): string | null {
   const { stage, stages, state, control } = place;
   switch (event.type) {
     case 'task.submitted':
@@ -107,7 +100,7 @@ function explainPause({ stage, state, control }: Place): string | null {
   }
 }
 
-function explainStart(place: Place, event: MachineEventOf<'stage.started'>): string | null {
+function explainStart(place: Place, event: TaskEventOf<'stage.started'>): string | null {
   const { stage, state, control } = place;
   if (state === 'running') return `${stage.name} runs already, attempt ${control.attempt}`;
   if (state !== 'queued') return `${stage.name} is not queued`;
@@ -130,7 +123,7 @@ function explainCurrent({ stage, control }: Place, event: AttemptEvent): string 
   return `attempt ${showValue(event.attempt)} is not the current one (${control.attempt})`;
 }
 
-function explainDecision({ stage, control }: Place, event: MachineEventOf<'stage.failed'>): string | null {
+function explainDecision({ stage, control }: Place, event: TaskEventOf<'stage.failed'>): string | null {
   switch (event.decision.kind) {
     case 'deadLetter':
       return null;
@@ -142,7 +135,7 @@ function explainDecision({ stage, control }: Place, event: MachineEventOf<'stage
   }
 }
 
-function explainRelease({ control }: Place, { decision }: MachineEventOf<'stage.released'>): string | null {
+function explainRelease({ control }: Place, { decision }: TaskEventOf<'stage.released'>): string | null {
   switch (decision.kind) {
     case 'rerun':
     case 'lookup':
@@ -154,7 +147,7 @@ function explainRelease({ control }: Place, { decision }: MachineEventOf<'stage.
   }
 }
 
-function explainOwnerChange(place: Place, event: MachineEventOf<'owner.changed'>): string | null {
+function explainOwnerChange(place: Place, event: TaskEventOf<'owner.changed'>): string | null {
   const { state, stage, control } = place;
   if (state !== 'running' && state !== 'unknown') return 'no stage was running';
   const stale = explainCurrent(place, event);
@@ -177,10 +170,7 @@ function explainInterruptions(control: StageControl): string | null {
   return `all ${maximumInterruptions} interruptions are used up`;
 }
 
-function explainResolution(
-  { stage, stages }: Place,
-  { resolution }: MachineEventOf<'outcome.resolved'>,
-): string | null {
+function explainResolution({ stage, stages }: Place, { resolution }: TaskEventOf<'outcome.resolved'>): string | null {
   switch (resolution.kind) {
     case 'completed':
       return explainContinuation(stages, stage.name, resolution);

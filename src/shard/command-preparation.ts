@@ -33,7 +33,7 @@ export async function prepareSubmit(command: SubmitCommand, deps: PreparationDep
   }
   const value = validation.value === undefined ? null : validation.value;
   const input = await deps.payloads.packResult(command.taskId, 'input', value, definition.stages.length);
-  const way = continueAfter(definition, -1, { input: value, outputs: {} });
+  const way = continueAfter(definition, -1, () => ({ input: value, outputs: {} }));
   return {
     ...fieldsOf(command),
     type: 'task.submit',

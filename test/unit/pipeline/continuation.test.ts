@@ -58,12 +58,12 @@ describe('declaredContinuations', () => {
 describe('continueAfter', () => {
   it('goes to the next stage when it has no skip, or its skip says no', () => {
     const ctx = { input: { photos: 3 }, outputs: {} };
-    expect(continueAfter(cardPipeline, -1, ctx)).toEqual({ next: 'parse', skipped: [] });
-    expect(continueAfter(cardPipeline, 0, ctx)).toEqual({ next: 'photos', skipped: [] });
+    expect(continueAfter(cardPipeline, -1, () => ctx)).toEqual({ next: 'parse', skipped: [] });
+    expect(continueAfter(cardPipeline, 0, () => ctx)).toEqual({ next: 'photos', skipped: [] });
   });
 
   it('R-STAGE-2: passes over a stage whose declared skip says yes, with its reason', () => {
-    expect(continueAfter(cardPipeline, 0, { input: { photos: 0 }, outputs: {} })).toEqual({
+    expect(continueAfter(cardPipeline, 0, () => ({ input: { photos: 0 }, outputs: {} }))).toEqual({
       next: 'publish',
       skipped: [{ stage: 'photos', reason: 'the card has no photos' }],
     });
@@ -71,8 +71,8 @@ describe('continueAfter', () => {
 
   it('ends the task after the last stage, and past a run of skipped ones', () => {
     const ctx = { input: {}, outputs: { publish: '' } };
-    expect(continueAfter(cardPipeline, 3, ctx)).toEqual({ next: null, skipped: [] });
-    expect(continueAfter(cardPipeline, 2, ctx)).toEqual({
+    expect(continueAfter(cardPipeline, 3, () => ctx)).toEqual({ next: null, skipped: [] });
+    expect(continueAfter(cardPipeline, 2, () => ctx)).toEqual({
       next: null,
       skipped: [{ stage: 'export', reason: 'nothing to export' }],
     });
@@ -80,20 +80,20 @@ describe('continueAfter', () => {
       () => true,
       () => true,
     );
-    expect(continueAfter(all, -1, ctx)).toMatchObject({ next: null, skipped: [{}, {}] });
+    expect(continueAfter(all, -1, () => ctx)).toMatchObject({ next: null, skipped: [{}, {}] });
   });
 
   it('asks no skip beyond the stage that follows', () => {
     const later = vi.fn<() => boolean>(() => true);
     const definition = pipelineWithSkips(null, () => false, later);
-    expect(continueAfter(definition, 0, { input: 1, outputs: {} }).next).toBe('stage-1');
+    expect(continueAfter(definition, 0, () => ({ input: 1, outputs: {} })).next).toBe('stage-1');
     expect(later).not.toHaveBeenCalled();
   });
 
   it('shows a skip the input and the outputs', () => {
     const when = vi.fn<(ctx: unknown) => boolean>(() => false);
     const ctx = { input: { a: 1 }, outputs: { 'stage-0': 2 } };
-    continueAfter(pipelineWithSkips(when), -1, ctx);
+    continueAfter(pipelineWithSkips(when), -1, () => ctx);
     expect(when).toHaveBeenCalledExactlyOnceWith(ctx);
   });
 
@@ -102,7 +102,7 @@ describe('continueAfter', () => {
     const definition = pipelineWithSkips(() => {
       throw bug;
     });
-    expect(() => continueAfter(definition, -1, { input: 1, outputs: {} })).toThrow(
+    expect(() => continueAfter(definition, -1, () => ({ input: 1, outputs: {} }))).toThrow(
       expect.objectContaining({
         code: 'PIPELINE_INVALID',
         field: 'stages.stage-0.skip.when',
@@ -117,7 +117,7 @@ describe('continueAfter', () => {
     'PIPELINE_INVALID when a skip answers with %o: it would skip without a decision',
     (answer) => {
       const definition = pipelineWithSkips((() => answer) as unknown as SkipRule['when']);
-      expect(() => continueAfter(definition, -1, { input: 1, outputs: {} })).toThrow(
+      expect(() => continueAfter(definition, -1, () => ({ input: 1, outputs: {} }))).toThrow(
         expect.objectContaining({ code: 'PIPELINE_INVALID', field: 'stages.stage-0.skip.when' }),
       );
     },

@@ -23,7 +23,7 @@ const nodes = [...cardPipeline.plan.nodes.values()];
 
 /** Every event that the state accepts, with whatever data it needs. */
 function movesFrom(state: MachineState, events: readonly MachineEvent[] = allEvents): MachineEvent[] {
-  return events.filter((event) => selectTransition(state.node, state.control, event) !== null);
+  return events.filter((event) => selectTransition(state.node, state.control, event, event.at) !== null);
 }
 
 /** Attempts and ways on that no enumeration can foresee, for the state that a walk has come to. */
@@ -63,7 +63,7 @@ describe('the stage machine', () => {
     for (const node of nodes) {
       for (const control of allControls) {
         for (const event of allEvents) {
-          const taken = selectTransition(node, control, event) !== null;
+          const taken = selectTransition(node, control, event, event.at) !== null;
           const reason = explainRefusal(node, control, event, cardPipeline.stages);
           if (taken === (reason !== null)) {
             expect.fail(`${node.value} ${JSON.stringify({ control, event })}: taken ${taken}, refused: ${reason}`);
@@ -82,7 +82,7 @@ describe('the stage machine', () => {
       for (const control of allControls) {
         for (const event of allEvents) {
           const fitting = (node.transitions.get(event.type) ?? []).filter(
-            ({ guard, params }) => guard === null || guard(control, event, params),
+            ({ guard, params }) => guard === null || guard(control, event, params, event.at),
           );
           if (fitting.length > 1) expect.fail(`${node.value} ${JSON.stringify({ control, event })}`);
         }
@@ -97,7 +97,7 @@ describe('the stage machine', () => {
         const state = restore(cardPipeline, node.value, control);
         const events = [...movesFrom(state), ...allEvents.filter((_, index) => index % 11 === 0)];
         for (const event of events) {
-          const planned = step(cardPipeline, state, event);
+          const planned = step(cardPipeline, state, event, event.at);
           const byXState = stepByXState(cardPipeline, state, event);
           if (planned.kind === 'moved') moves += 1;
           if (planned.kind !== byXState.kind) expect.fail(`${node.value} ${JSON.stringify({ control, event })}`);
@@ -117,7 +117,7 @@ describe('the stage machine', () => {
           const moves = movesFrom(state, [...allEvents, ...eventsNear(state)]);
           const event = moves[choice % Math.max(moves.length, 1)];
           if (event === undefined) return; // The task has ended: nothing moves it.
-          const result = step(cardPipeline, state, event);
+          const result = step(cardPipeline, state, event, event.at);
           if (result.kind === 'refused') throw new Error(result.reason);
           state = result.state;
           const stored = JSON.parse(
@@ -127,6 +127,7 @@ describe('the stage machine', () => {
             cardPipeline,
             restore(cardPipeline, stored.value, stored.control),
             JSON.parse(JSON.stringify(event)) as MachineEvent,
+            event.at,
           );
           if (again.kind === 'refused') throw new Error(again.reason);
           replayed = again.state;
@@ -154,7 +155,7 @@ describe('the stage machine', () => {
           );
           const event = moves[choice % Math.max(moves.length, 1)];
           if (event === undefined) break;
-          const result = step(cardPipeline, state, event);
+          const result = step(cardPipeline, state, event, event.at);
           if (result.kind === 'refused') throw new Error(result.reason);
           state = result.state;
           if (state.node.stage !== 'photos') break;
@@ -168,11 +169,11 @@ describe('the stage machine', () => {
 
   it('R-RETRY-2: a retry beyond the last attempt is refused, whoever decided it', () => {
     const state = restore(cardPipeline, 'photos.running', aControl({ attempt: 2 }));
-    expect(step(cardPipeline, state, at(2_000, an.retry('photos', 2)))).toEqual({
+    expect(step(cardPipeline, state, an.retry('photos', 2), 2_000)).toEqual({
       kind: 'refused',
       reason: 'all 2 attempts of photos are used up',
     });
-    expect(step(cardPipeline, state, at(2_000, an.giveUp('photos', 2)))).toMatchObject({
+    expect(step(cardPipeline, state, an.giveUp('photos', 2), 2_000)).toMatchObject({
       kind: 'moved',
       state: { value: 'deadLettered.photos' },
     });

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { attemptsUsed, type StageControl } from '../../../src/pipeline/control.ts';
 import type { TaskEvent } from '../../../src/core/records.ts';
 import { initialStep, restore, step, type StepResult } from '../../../src/pipeline/machine-step.ts';
-import { aControl, an, at, cardPipeline, onTo } from './card-pipeline.ts';
+import { aControl, an, cardPipeline, onTo } from './card-pipeline.ts';
 
 const now = 2_000;
 
 function after(value: string, control: StageControl, event: TaskEvent): StepResult {
-  return step(cardPipeline, restore(cardPipeline, value, control), at(now, event));
+  return step(cardPipeline, restore(cardPipeline, value, control), event, now);
 }
 
 function expectMove(result: StepResult, value: string, control: StageControl): void {
@@ -30,7 +30,7 @@ describe('R-STAGE-1: a task goes through the stages in their order', () => {
     let state = initialStep(cardPipeline);
     expect(state.value).toBe('new');
     events.forEach((event, index) => {
-      const result = step(cardPipeline, state, at(index, event));
+      const result = step(cardPipeline, state, event, index);
       if (result.kind === 'refused') expect.fail(result.reason);
       ({ state } = result);
       expect(state.value).toBe(values[index]);

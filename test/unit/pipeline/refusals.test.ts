@@ -6,7 +6,7 @@ import { explainRefusal } from '../../../src/pipeline/refusals.ts';
 import { aControl, an, at, cardPipeline, onTo } from './card-pipeline.ts';
 
 function refusal(value: string, event: TaskEvent): string {
-  const result = step(cardPipeline, restore(cardPipeline, value, aControl({ attempt: 1 })), at(2_000, event));
+  const result = step(cardPipeline, restore(cardPipeline, value, aControl({ attempt: 1 })), event, 2_000);
   return result.kind === 'refused' ? result.reason : `moved to ${result.state.value}`;
 }
 
@@ -55,8 +55,8 @@ describe('a refusal', () => {
   it('of an event that the machine does not take and nothing explains is an InvariantViolation', () => {
     const state = restore(cardPipeline, 'photos.queued', aControl());
     const deaf = { ...state, node: { ...state.node, transitions: new Map() } };
-    expect(() => step(cardPipeline, deaf, at(1, an.cancel()))).toThrow(InvariantViolation);
-    expect(() => step(cardPipeline, deaf, at(1, an.cancel()))).toThrow(
+    expect(() => step(cardPipeline, deaf, an.cancel(), 1)).toThrow(InvariantViolation);
+    expect(() => step(cardPipeline, deaf, an.cancel(), 1)).toThrow(
       'card neither accepts nor refuses task.canceled in photos.queued',
     );
   });

@@ -3,7 +3,7 @@ import { createMachine } from 'xstate';
 import { InvariantViolation } from '../../../src/core/errors.ts';
 import { buildMachine } from '../../../src/pipeline/machine.ts';
 import { planOf, selectTransition } from '../../../src/pipeline/transition-plan.ts';
-import { aControl, an, at, cardPipeline } from './card-pipeline.ts';
+import { aControl, an, cardPipeline } from './card-pipeline.ts';
 
 function planWith(submitted: object) {
   return planOf(
@@ -43,9 +43,9 @@ describe('planOf', () => {
     });
     const { initial } = planOf(machine as never);
     expect(initial.value).toBe('a.b');
-    expect(selectTransition(initial, aControl(), at(1, an.cancel()))?.target.value).toBe('own');
-    expect(selectTransition(initial, aControl(), at(1, an.due('a', 1)))?.target.value).toBe('parents');
-    expect(selectTransition(initial, aControl(), at(1, an.pause()))).toBeNull();
+    expect(selectTransition(initial, aControl(), an.cancel(), 1)?.target.value).toBe('own');
+    expect(selectTransition(initial, aControl(), an.due('a', 1), 1)?.target.value).toBe('parents');
+    expect(selectTransition(initial, aControl(), an.pause(), 1)).toBeNull();
   });
 
   it('a guard or an assignment that does not exist is an InvariantViolation that names it', () => {
