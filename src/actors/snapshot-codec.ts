@@ -4,6 +4,7 @@ import type { TaskId } from '../core/ids.ts';
 import { restore } from '../pipeline/machine-step.ts';
 import type { PipelineRegistry } from '../pipeline/registry.ts';
 import { snapshotShape, type StoredSnapshot } from './snapshot-shape.ts';
+import { writeSnapshot } from './snapshot-writer.ts';
 import type { TaskState } from './task-state.ts';
 
 /** The snapshot format this build writes; it reads no other. */
@@ -13,8 +14,7 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 
 /** A task's state as MessagePack: the machine as its state name and context, never XState's own object. */
 export function encodeSnapshot(state: TaskState): Uint8Array {
-  const { machine, ...rest } = state;
-  return packr.pack({ format: snapshotFormat, value: machine.value, control: machine.control, ...rest });
+  return writeSnapshot(snapshotFormat, state);
 }
 
 /**

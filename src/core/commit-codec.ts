@@ -1,6 +1,7 @@
 import { Packr } from 'msgpackr';
 import { EngineError, showValue } from './errors.ts';
 import { commitShape } from './record-shapes.ts';
+import { writeRecord } from './record-writer.ts';
 import type { Commit, TaskRecord } from './records.ts';
 
 /** The commit format this build writes; it reads no other. */
@@ -11,7 +12,7 @@ const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType:
 
 /** One record as MessagePack, encoded once: its size counts towards the commit, its bytes go into it. */
 export function encodeRecord(record: TaskRecord): Uint8Array {
-  return packr.pack(record);
+  return writeRecord(record);
 }
 
 /** Bytes that a commit takes beside its records, at most. */

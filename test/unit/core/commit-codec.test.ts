@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import { assembleCommit, commitOverheadBytes, decodeCommit, encodeRecord } from '../../../src/core/commit-codec.ts';
+import { assembleCommit, commitOverheadBytes, decodeCommit } from '../../../src/core/commit-codec.ts';
 import { EngineError } from '../../../src/core/errors.ts';
 import type { Epoch } from '../../../src/core/ids.ts';
-import { taskEventTypes, type TaskEvent, type TaskRecord } from '../../../src/core/records.ts';
+import { taskEventTypes, type TaskEvent } from '../../../src/core/records.ts';
 import { aRecord, anOrigin, anOwner } from '../../support/array-journal.ts';
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
@@ -60,7 +60,7 @@ const records = events.map((event, index) => aRecord('t-1', index + 1, event, 'p
 function commitOf(...given: readonly unknown[]): Uint8Array {
   return assembleCommit(
     head,
-    given.map((record) => encodeRecord(record as TaskRecord)),
+    given.map((record) => packr.pack(record)),
   );
 }
 

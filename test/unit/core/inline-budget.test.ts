@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { encodeRecord } from '../../../src/core/commit-codec.ts';
 import { configDefaults } from '../../../src/core/config.ts';
 import {
   inlineCheckpointBytes,
@@ -8,7 +7,8 @@ import {
   storedBytesPerJsonByte,
   taskInlineBytes,
 } from '../../../src/core/inline-budget.ts';
-import type { TaskRecord } from '../../../src/core/records.ts';
+import type { JsonValue } from '../../../src/core/json.ts';
+import { MessagePackWriter } from '../../../src/core/messagepack-writer.ts';
 
 describe('the inline budget of a task', () => {
   it('leaves a short pipeline the inline limit of its settings', () => {
@@ -26,7 +26,11 @@ describe('the inline budget of a task', () => {
   });
 
   it('knows how much larger than its JSON any value is as it is stored', () => {
-    const storedBytes = (value: unknown): number => encodeRecord(value as TaskRecord).length;
+    const writer = new MessagePackWriter();
+    const storedBytes = (value: unknown): number => {
+      writer.json(value as JsonValue);
+      return writer.take().length;
+    };
     const decimals = fc.array(fc.integer({ min: -99, max: 99 }).map((tenths) => tenths / 10));
     fc.assert(
       fc.property(fc.oneof(fc.jsonValue(), fc.array(fc.double({ noNaN: true })), decimals), (value) => {
