@@ -56,15 +56,18 @@ async function ask(job: StageJob, deps: StageRunnerDeps, signal: AbortSignal): P
     const context = contextOf(job, deps, {
       input,
       outputs,
-      signal: () => timeout.signal,
-      onHeartbeat: () => {},
-      recall: () => Promise.reject(noCheckpoints()),
-      save: () => Promise.reject(noCheckpoints()),
+      host: {
+        signal: () => timeout.signal,
+        heartbeat: () => {},
+        recall: () => Promise.reject(noCheckpoints()),
+        save: () => Promise.reject(noCheckpoints()),
+      },
     });
     const answer = await Promise.race([spec.driver.lookup?.(context), aborted(timeout.signal)]);
     if (answer?.kind === 'notDone') return { kind: 'notDone' };
     if (answer?.kind !== 'done') return { kind: 'unknown' };
-    return { kind: 'done', ...(await complete(job, answer.output, { input, outputs, payloads: deps.payloads })) };
+    const completion = await complete(job, answer.output, { input, outputs, payloads: deps.payloads });
+    return { kind: 'done', ...completion };
   } finally {
     timer.cancel();
     signal.removeEventListener('abort', abort);

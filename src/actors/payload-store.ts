@@ -74,7 +74,8 @@ export class PayloadStore {
   ): Record<string, JsonValue> | Promise<Record<string, JsonValue>> {
     const values: Record<string, JsonValue> = {};
     const pending: Promise<void>[] = [];
-    for (const [name, payload] of Object.entries(payloads)) {
+    for (const name in payloads) {
+      const payload = payloads[name] as Payload;
       if ('json' in payload) values[name] = freezeJson(payload.json);
       else pending.push(Promise.resolve(this.unpack(payload)).then((value) => void (values[name] = value)));
     }

@@ -6,7 +6,17 @@ import type { Logger } from '../ports/logger.ts';
 
 const checkpointNamePattern = /^[a-z0-9][A-Za-z0-9_.-]{0,127}$/;
 
-/** What a stage context is made of and whom it tells. */
+/** What runs an attempt: whom its context tells and asks. */
+export interface AttemptHost {
+  signal(): AbortSignal;
+  heartbeat(): void;
+  /** Gives the committed value of a checkpoint, or undefined. */
+  recall(name: string): JsonValue | undefined | Promise<JsonValue>;
+  /** Commits a checkpoint's value; resolves when it is committed, with the value as JSON keeps it. */
+  save(name: string, value: unknown): Promise<JsonValue>;
+}
+
+/** What a stage context is made of. */
 export interface StageContextParts {
   readonly namespace: string;
   readonly taskId: TaskId;
@@ -16,14 +26,9 @@ export interface StageContextParts {
   readonly input: JsonValue;
   readonly outputs: Readonly<Record<string, JsonValue>>;
   readonly fence: Fence;
-  readonly signal: () => AbortSignal;
   readonly logger: Logger;
   readonly ports: Readonly<Record<string, unknown>>;
-  readonly onHeartbeat: () => void;
-  /** Gives the committed value of a checkpoint, or undefined. */
-  readonly recall: (name: string) => JsonValue | undefined | Promise<JsonValue>;
-  /** Commits a checkpoint's value; resolves when it is committed, with the value as JSON keeps it. */
-  readonly save: (name: string, value: unknown) => Promise<JsonValue>;
+  readonly host: AttemptHost;
 }
 
 /**
@@ -39,6 +44,8 @@ export class AttemptContext implements StageContext {
   /** Null until the first checkpoint. */
   #running: Map<string, Promise<unknown>> | null = null;
   #log: Logger | null = null;
+  #heartbeat: StageContext['heartbeat'] | null = null;
+  #checkpoint: StageContext['checkpoint'] | null = null;
 
   constructor(parts: StageContextParts) {
     this.#parts = parts;
@@ -77,7 +84,7 @@ export class AttemptContext implements StageContext {
   }
 
   get signal(): AbortSignal {
-    return this.#parts.signal();
+    return this.#parts.host.signal();
   }
 
   get ports(): Readonly<Record<string, unknown>> {
@@ -90,11 +97,19 @@ export class AttemptContext implements StageContext {
     return this.#log;
   }
 
-  readonly heartbeat = (): void => {
-    this.#parts.onHeartbeat();
-  };
+  /** Bound, so that a driver may take it apart from its context. */
+  get heartbeat(): StageContext['heartbeat'] {
+    this.#heartbeat ??= () => this.#parts.host.heartbeat();
+    return this.#heartbeat;
+  }
 
-  readonly checkpoint = <Value>(name: string, fn: () => Promise<Value> | Value): Promise<Value> => {
+  /** Bound, as {@link heartbeat} is. */
+  get checkpoint(): StageContext['checkpoint'] {
+    this.#checkpoint ??= (name, fn) => this.#once(name, fn);
+    return this.#checkpoint;
+  }
+
+  #once<Value>(name: string, fn: () => Promise<Value> | Value): Promise<Value> {
     if (typeof name !== 'string' || !checkpointNamePattern.test(name)) {
       return Promise.reject(
         invalidArgument({
@@ -108,15 +123,15 @@ export class AttemptContext implements StageContext {
     // Two calls of one name are one sub-step: the second waits for the first.
     const running = this.#running?.get(name);
     if (running !== undefined) return running as Promise<Value>;
-    const result = this.#checkpoint(name, fn);
+    const result = this.#runCheckpoint(name, fn);
     this.#running ??= new Map();
     this.#running.set(name, result);
     void result.catch(() => this.#running?.delete(name)); // A failed sub-step may be tried again within the attempt.
     return result as Promise<Value>;
-  };
+  }
 
-  async #checkpoint(name: string, fn: () => unknown): Promise<unknown> {
-    const recalled = await this.#parts.recall(name);
+  async #runCheckpoint(name: string, fn: () => unknown): Promise<unknown> {
+    const recalled = await this.#parts.host.recall(name);
     if (recalled !== undefined) return recalled;
     this.signal.throwIfAborted();
     const value = await fn();
@@ -127,6 +142,6 @@ export class AttemptContext implements StageContext {
         hint: 'return null',
       });
     }
-    return this.#parts.save(name, value);
+    return this.#parts.host.save(name, value);
   }
 }

@@ -7,7 +7,7 @@ import type { Outcome } from '../core/messages.ts';
 import type { Completion, Payload } from '../core/records.ts';
 import { continueAfter } from '../pipeline/continuation.ts';
 import type { PipelineDefinition, StageSpec } from '../pipeline/definition.ts';
-import { validateWith } from '../pipeline/validate.ts';
+import { validateWith, type Validation } from '../pipeline/validate.ts';
 import type { Clock, TimerHandle } from '../ports/clock.ts';
 import type { Fence } from '../ports/driver.ts';
 import type { Logger } from '../ports/logger.ts';
@@ -15,7 +15,7 @@ import type { TraceSpan, Tracing } from '../ports/tracing.ts';
 import { startAttemptSpan } from './attempt-span.ts';
 import { classifyThrown, failureOf } from './classify.ts';
 import { parseFrozen, type PayloadStore } from './payload-store.ts';
-import { AttemptContext, type StageContextParts } from './stage-context.ts';
+import { AttemptContext, type AttemptHost, type StageContextParts } from './stage-context.ts';
 import type { JsonValue } from '../core/json.ts';
 
 /** One attempt of one stage, immutable: what the commit that started it says. */
@@ -70,7 +70,7 @@ export interface StageRunnerDeps {
  * A timed-out attempt is reported only when its driver has stopped or was given up after the grace, so that two attempts of
  * one stage do not run at one time (R-LOCK-1).
  */
-export class StageRun {
+export class StageRun implements AttemptHost {
   readonly #job: StageJob;
   readonly #deps: StageRunnerDeps;
   readonly #events: StageRunEvents;
@@ -87,8 +87,8 @@ export class StageRun {
   /** Null until the driver makes its first checkpoint: most make none, and a run is made for every stage. */
   #saving: Map<string, { resolve: () => void; reject: (reason: Error) => void }> | null = null;
   #saved: Map<string, JsonValue> | null = null;
-  /** The checkpoints that the stage has or is about to have. */
-  readonly #checkpointNames: Set<string>;
+  /** The checkpoints that the stage has or is about to have; null until the driver makes its first one. */
+  #checkpointNames: Set<string> | null = null;
   /** Null while nobody records traces. */
   #span: TraceSpan | null = null;
   #driverPhase: 'uncalled' | 'called' | 'returned' = 'uncalled';
@@ -97,7 +97,6 @@ export class StageRun {
     this.#job = job;
     this.#deps = deps;
     this.#events = events;
-    this.#checkpointNames = new Set(Object.keys(job.checkpoints));
   }
 
   /** Starts the job's driver. */
@@ -204,7 +203,8 @@ export class StageRun {
     let result: ({ kind: 'completed' } & Completion) | { kind: 'failed'; failure: Failure };
     let saysNothingDone = false;
     try {
-      result = { kind: 'completed', ...(await this.#complete()) };
+      const { output, next, skipped } = await this.#complete();
+      result = { kind: 'completed', output, next, skipped };
     } catch (thrown) {
       result = { kind: 'failed', failure: this.#classify(thrown) };
       // The reason of the abort is ours: it is no word of the driver, whatever the stage's `classify` calls it.
@@ -223,12 +223,16 @@ export class StageRun {
   async #complete(): Promise<Completion> {
     const job = this.#job;
     const { payloads } = this.#deps;
-    const input = await payloads.unpack(job.input);
-    const outputs = await payloads.unpackAll(job.outputs);
+    // What lies here already is not awaited: a turn of the promise queue costs as much as the rest of a small stage.
+    const inputHere = payloads.unpack(job.input);
+    const input = inputHere instanceof Promise ? await inputHere : inputHere;
+    const outputsHere = payloads.unpackAll(job.outputs);
+    const outputs = outputsHere instanceof Promise ? await outputsHere : outputsHere;
     this.#throwIfEnding();
     this.#driverPhase = 'called';
-    const context = this.#context(input, outputs);
+    const context = contextOf(job, this.#deps, { input, outputs, host: this });
     const { driver } = job.spec;
+    // Awaited also when it has returned at once: its outcome must not be handled while its start still is.
     const returned = await (this.#span === null
       ? driver.execute(context)
       : this.#span.run(() => driver.execute(context)));
@@ -272,7 +276,8 @@ export class StageRun {
     return breakerOutcomeOf(result.failure.class);
   }
 
-  #signal(): AbortSignal {
+  /** For its context. */
+  signal(): AbortSignal {
     if (this.#abort === null) {
       this.#abort = new AbortController();
       if (this.#abortReason !== null) this.#abort.abort(this.#abortReason);
@@ -280,29 +285,25 @@ export class StageRun {
     return this.#abort.signal;
   }
 
-  #context(input: JsonValue, outputs: Readonly<Record<string, JsonValue>>): AttemptContext {
-    const { checkpoints } = this.#job;
-    const { payloads, clock } = this.#deps;
-    return contextOf(this.#job, this.#deps, {
-      input,
-      outputs,
-      signal: () => this.#signal(),
-      onHeartbeat: () => {
-        this.#lastHeartbeatMs = clock.monotonicMs();
-      },
-      recall: (name) => {
-        const saved = this.#saved?.get(name);
-        if (saved !== undefined) return saved;
-        const payload = Object.hasOwn(checkpoints, name) ? checkpoints[name] : undefined;
-        return payload === undefined ? undefined : payloads.unpack(payload);
-      },
-      save: (name, value) => this.#save(name, value),
-    });
+  /** For its context. */
+  heartbeat(): void {
+    this.#lastHeartbeatMs = this.#deps.clock.monotonicMs();
   }
 
-  async #save(name: string, value: unknown): Promise<JsonValue> {
-    const { taskId, spec, attempt } = this.#job;
+  /** For its context. */
+  recall(name: string): JsonValue | undefined | Promise<JsonValue> {
+    const saved = this.#saved?.get(name);
+    if (saved !== undefined) return saved;
+    const { checkpoints } = this.#job;
+    const payload = Object.hasOwn(checkpoints, name) ? checkpoints[name] : undefined;
+    return payload === undefined ? undefined : this.#deps.payloads.unpack(payload);
+  }
+
+  /** For its context. */
+  async save(name: string, value: unknown): Promise<JsonValue> {
+    const { taskId, spec, attempt, checkpoints } = this.#job;
     const { maxCheckpoints } = this.#deps.config;
+    this.#checkpointNames ??= new Set(Object.keys(checkpoints));
     if (!this.#checkpointNames.has(name) && this.#checkpointNames.size >= maxCheckpoints) {
       throw new EngineError('INVALID_ARGUMENT', `stage ${spec.name} has more than ${maxCheckpoints} checkpoints`, {
         field: 'checkpoint',
@@ -331,10 +332,23 @@ export class StageRun {
 export function contextOf(
   { taskId, definition, spec, attempt, fence }: StageJob,
   { namespace, logger, ports }: StageRunnerDeps,
-  live: Pick<StageContextParts, 'input' | 'outputs' | 'signal' | 'onHeartbeat' | 'recall' | 'save'>,
+  { input, outputs, host }: Pick<StageContextParts, 'input' | 'outputs' | 'host'>,
 ): AttemptContext {
-  const pipeline = definition.name;
-  return new AttemptContext({ namespace, taskId, pipeline, stage: spec.name, attempt, fence, logger, ports, ...live });
+  const { name: pipeline } = definition;
+  const { name: stage } = spec;
+  return new AttemptContext({
+    namespace,
+    taskId,
+    pipeline,
+    stage,
+    attempt,
+    fence,
+    logger,
+    ports,
+    input,
+    outputs,
+    host,
+  });
 }
 
 /**
@@ -347,11 +361,11 @@ function saysUntouched(failure: Failure, { effect }: StageSpec): boolean {
 
 /**
  * A driver's result as the stage's completion: checked against the output schema, measured, and with the way on that the
- * declared skips choose.
+ * declared skips choose; a promise only when the schema answers with one, or the output has to be stored outside.
  *
- * @throws EngineError of a code that is classified `contract`
+ * @throws EngineError of a code that is classified `contract`; also as the promise's rejection
  */
-export async function complete(
+export function complete(
   job: Pick<StageJob, 'taskId' | 'definition' | 'spec'>,
   returned: unknown,
   context: {
@@ -359,9 +373,19 @@ export async function complete(
     readonly outputs: Readonly<Record<string, JsonValue>>;
     readonly payloads: PayloadStore;
   },
-): Promise<Completion> {
+): Completion | Promise<Completion> {
+  const validation = validateWith(job.spec.output, returned);
+  return validation instanceof Promise
+    ? validation.then((known) => packValid(job, known, context))
+    : packValid(job, validation, context);
+}
+
+function packValid(
+  job: Parameters<typeof complete>[0],
+  validation: Validation<unknown>,
+  context: Parameters<typeof complete>[2],
+): Completion | Promise<Completion> {
   const { taskId, definition, spec } = job;
-  const validation = await validateWith(spec.output, returned);
   if (!validation.ok) {
     const issues = validation.issues.map(({ path, message }) => `${path}: ${message}`).join('; ');
     throw new EngineError(
@@ -373,10 +397,13 @@ export async function complete(
     );
   }
   const value = validation.value === undefined ? null : validation.value;
-  const output = await context.payloads.packResult(taskId, `${spec.name}.output`, value, definition.stages.length);
-  const way = continueAfter(definition, spec.index, {
-    input: context.input,
-    outputs: { ...context.outputs, [spec.name]: value },
-  });
-  return { output, ...way };
+  const packed = context.payloads.packResult(taskId, `${spec.name}.output`, value, definition.stages.length);
+  const goOn = (output: Payload): Completion => {
+    const { next, skipped } = continueAfter(definition, spec.index, () => ({
+      input: context.input,
+      outputs: { ...context.outputs, [spec.name]: value as JsonValue },
+    }));
+    return { output, next, skipped };
+  };
+  return packed instanceof Promise ? packed.then(goOn) : goOn(packed);
 }

@@ -7,6 +7,38 @@ import type { Clock, TimerHandle } from '../ports/clock.ts';
 /** Longest delay that Node's own timers take; a longer one would fire after 1 ms. */
 const longestNativeDelayMs = 2 ** 31 - 1;
 
+/** One timer. A class without closures: every stage that runs has one. */
+class SystemTimer implements TimerHandle {
+  readonly #dueAt: number;
+  readonly #fn: () => void;
+  #timeout: NodeJS.Timeout;
+
+  constructor(delayMs: number, fn: () => void) {
+    this.#dueAt = performance.now() + delayMs;
+    this.#fn = fn;
+    this.#timeout = setTimeout(wake, nativeDelayMs(delayMs), this);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
+
+  /** Node counts in whole milliseconds and may wake a fraction early; a long span is slept in several naps. */
+  wake(): void {
+    const remainingMs = this.#dueAt - performance.now();
+    if (remainingMs > 0) this.#timeout = setTimeout(wake, nativeDelayMs(remainingMs), this);
+    else this.#fn();
+  }
+}
+
+function wake(timer: SystemTimer): void {
+  timer.wake();
+}
+
+function nativeDelayMs(remainingMs: number): number {
+  return Math.min(Math.ceil(remainingMs), longestNativeDelayMs);
+}
+
 /**
  * The time of this machine.
  *
@@ -24,19 +56,7 @@ export class SystemClock implements Clock {
 
   setTimer(delayMs: number, fn: () => void): TimerHandle {
     assert(Number.isFinite(delayMs) && delayMs >= 0, () => `timer delay: expected a finite span ≥ 0, got ${delayMs}`);
-    const dueAt = performance.now() + delayMs;
-    let timeout: NodeJS.Timeout;
-    const arm = (remainingMs: number): void => {
-      timeout = setTimeout(wake, Math.min(Math.ceil(remainingMs), longestNativeDelayMs));
-    };
-    // Node counts in whole milliseconds and may wake a fraction early; a long span is slept in several naps.
-    const wake = (): void => {
-      const remainingMs = dueAt - performance.now();
-      if (remainingMs > 0) arm(remainingMs);
-      else fn();
-    };
-    arm(delayMs);
-    return { cancel: () => clearTimeout(timeout) };
+    return new SystemTimer(delayMs, fn);
   }
 
   defer(fn: () => void): void {
