@@ -120,12 +120,18 @@ interface Entry {
   readonly counts: number[];
 }
 
+/** By the value of one label: the entries, when it is the last label, else what follows it. */
+type Branch = Map<string, Branch | Entry>;
+
 class Family {
   readonly kind: MetricKind;
   readonly buckets: readonly number[];
   readonly #definition: MetricDefinition;
   readonly labels: readonly string[];
-  readonly #byKey = new Map<string, Entry>();
+  readonly #entries: Entry[] = [];
+  /** The entry that has no labels, or the tree of the entries by the value of each label in turn. */
+  readonly #tree: Branch = new Map();
+  #single: Entry | null = null;
 
   constructor(definition: MetricDefinition, kind: MetricKind, buckets: readonly number[]) {
     this.kind = kind;
@@ -136,14 +142,21 @@ class Family {
 
   /** The entry of those label values; the caller changes it. */
   of(labels: Labels): Entry {
-    let key = '';
-    for (const name of this.labels) key += `${labels[name]}\u0000`;
-    return this.#byKey.get(key) ?? this.#add(key, labels);
+    return this.#find(labels) ?? this.#add(labels);
+  }
+
+  #find(labels: Labels): Entry | undefined {
+    // By one look-up a label, not by a key that is put together: this is asked several times for every record.
+    let found: Branch | Entry | undefined = this.labels.length === 0 ? (this.#single ?? undefined) : this.#tree;
+    for (let index = 0; index < this.labels.length && found !== undefined; index += 1) {
+      found = (found as Branch).get(labels[this.labels[index] as string] as string);
+    }
+    return found as Entry | undefined;
   }
 
   snapshot(prefix: string, shared: Labels): MetricSnapshot {
     const { name, help } = this.#definition;
-    const series = [...this.#byKey.values()].map((entry): MetricSeries => {
+    const series = this.#entries.map((entry): MetricSeries => {
       const labels = { ...entry.labels, ...shared };
       if (this.kind !== 'histogram') return { labels, value: entry.sum };
       let upTo = 0;
@@ -156,21 +169,29 @@ class Family {
     return { name: `${prefix}${name}`, help, kind: this.kind, series };
   }
 
-  #add(key: string, labels: Labels): Entry {
+  #add(labels: Labels): Entry {
     checkLabels(this.#definition, labels);
-    if (this.#byKey.size >= maximumSeries) {
-      const folded = foldLabels(labels);
-      const foldedKey = this.labels.map((name) => `${folded[name]}\u0000`).join('');
-      const known = this.#byKey.get(foldedKey);
-      return known ?? this.#put(foldedKey, folded);
-    }
-    return this.#put(key, { ...labels });
+    if (this.#entries.length < maximumSeries) return this.#put({ ...labels });
+    const folded = foldLabels(labels);
+    return this.#find(folded) ?? this.#put(folded);
   }
 
-  #put(key: string, labels: Labels): Entry {
+  #put(labels: Labels): Entry {
     const counts = Array.from<number>({ length: this.kind === 'histogram' ? this.buckets.length + 1 : 0 }).fill(0);
     const entry: Entry = { labels, sum: 0, count: 0, counts };
-    this.#byKey.set(key, entry);
+    this.#entries.push(entry);
+    if (this.labels.length === 0) {
+      this.#single = entry;
+      return entry;
+    }
+    let branch = this.#tree;
+    for (const name of this.labels.slice(0, -1)) {
+      const value = labels[name] as string;
+      const next = (branch.get(value) as Branch | undefined) ?? new Map();
+      branch.set(value, next);
+      branch = next;
+    }
+    branch.set(labels[this.labels.at(-1) as string] as string, entry);
     return entry;
   }
 }

@@ -1,3 +1,4 @@
+import type { StageLoad } from '../core/node-messages.ts';
 import { metricCatalog } from '../ports/metric-catalog.ts';
 import type { Counter, Gauge, Histogram, Metrics } from '../ports/metrics.ts';
 
@@ -26,12 +27,12 @@ export class ShardMetrics {
   readonly snapshotWrites: Counter;
   readonly finishedLookups: Counter;
   readonly recoveredTasks: Counter;
+  readonly #runningStages: Gauge;
+  readonly #queuedStages: Gauge;
+  readonly #suspectsWaiting: Gauge;
   readonly passivations: Counter;
   readonly activations: Counter;
   readonly activationFailures: Counter;
-  readonly runningStages: Gauge;
-  readonly queuedStages: Gauge;
-  readonly suspectsWaiting: Gauge;
   readonly stageSeconds: Histogram;
   readonly stageQueueSeconds: Histogram;
   readonly recoverySeconds: Histogram;
@@ -74,16 +75,23 @@ export class ShardMetrics {
     this.snapshotWrites = metrics.counter(catalog.snapshotWrites);
     this.finishedLookups = metrics.counter(catalog.finishedLookups);
     this.recoveredTasks = metrics.counter(catalog.recoveredTasks);
+    this.#runningStages = metrics.gauge(catalog.runningStages);
+    this.#queuedStages = metrics.gauge(catalog.queuedStages);
+    this.#suspectsWaiting = metrics.gauge(catalog.suspectsWaiting);
     this.passivations = metrics.counter(catalog.passivations);
     this.activations = metrics.counter(catalog.activations);
     this.activationFailures = metrics.counter(catalog.activationFailures);
     this.activationSeconds = metrics.histogram(catalog.activationSeconds);
-    this.runningStages = metrics.gauge(catalog.runningStages);
-    this.queuedStages = metrics.gauge(catalog.queuedStages);
-    this.suspectsWaiting = metrics.gauge(catalog.suspectsWaiting);
     this.stageSeconds = metrics.histogram(catalog.stageSeconds);
     this.stageQueueSeconds = metrics.histogram(catalog.stageQueueSeconds);
     this.recoverySeconds = metrics.histogram(catalog.recoverySeconds);
+  }
+
+  /** The node's slots as they are now. */
+  showSlots({ running, waiting, suspectsWaiting }: StageLoad): void {
+    this.#runningStages.set(running);
+    this.#queuedStages.set(waiting);
+    this.#suspectsWaiting.set(suspectsWaiting);
   }
 
   /** One acknowledged append. */

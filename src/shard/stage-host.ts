@@ -122,7 +122,6 @@ export class StageHost {
   takeSlot(definition: PipelineDefinition, stage: StageName): void {
     this.#reserve(this.#deps.slots.take(slotKey(definition, stage), definition.stage(stage)));
     this.#deps.metrics.stageQueueSeconds.observe(0, { pipeline: definition.name, stage });
-    this.#showSlots();
   }
 
   /** Gives a granted slot back: its stage is not queued any more. */
@@ -171,7 +170,6 @@ export class StageHost {
         const waiter = this.#waiters.get(taskId);
         if (waiter !== undefined) this.#deps.slots.leave(waiter);
         this.#waiters.delete(taskId);
-        this.#showSlots();
         return;
       }
       case 'timer.set':
@@ -264,18 +262,10 @@ export class StageHost {
     const { taskId } = state;
     const { metrics, slots, deliver, runner, leaseIsGood, onUnsafe } = this.#deps;
     if (!leaseIsGood()) return onUnsafe();
-    const release = (): void => {
-      this.returnSlot(taskId, definition, stage);
-      deliver(taskId, { type: 'stage.released', stage, attempt, untouched: true });
-    };
     // Its start was on its way to the journal when the grace ran out.
-    if (this.#handoverReason !== null) return release();
+    if (this.#handoverReason !== null) return this.#releaseStart(taskId, definition, stage, attempt);
     // An aborted driver of this task may still be stopping: two attempts never run beside each other (R-LOCK-1).
-    if (this.#runs.has(taskId)) {
-      const begin = (): void => this.#start(state, definition, stage, attempt, sequence);
-      this.#startsAfter.set(taskId, { stage, begin, release });
-      return;
-    }
+    if (this.#runs.has(taskId)) return this.#startLater(state, definition, stage, attempt, sequence);
     const slot = this.#useReserved(taskId, slotKey(definition, stage));
     const startedMs = runner.clock.monotonicMs();
     const run = StageRun.start(this.#jobOf(state, definition, stage, attempt, sequence), runner, {
@@ -306,6 +296,27 @@ export class StageHost {
     });
   }
 
+  #startLater(
+    state: TaskState,
+    definition: PipelineDefinition,
+    stage: StageName,
+    attempt: number,
+    sequence: Sequence,
+  ): void {
+    const { taskId } = state;
+    this.#startsAfter.set(taskId, {
+      stage,
+      begin: () => this.#start(state, definition, stage, attempt, sequence),
+      release: () => this.#releaseStart(taskId, definition, stage, attempt),
+    });
+  }
+
+  /** The shard is handed over before the attempt's driver was called. */
+  #releaseStart(taskId: TaskId, definition: PipelineDefinition, stage: StageName, attempt: number): void {
+    this.returnSlot(taskId, definition, stage);
+    this.#deps.deliver(taskId, { type: 'stage.released', stage, attempt, untouched: true });
+  }
+
   #awaitSlot({ taskId, machine }: TaskState, definition: PipelineDefinition, stage: StageName): void {
     if (this.#draining) return;
     const { metrics, runner } = this.#deps;
@@ -321,7 +332,6 @@ export class StageHost {
         metrics.stageQueueSeconds.observe(waitedMs / 1_000, { pipeline: definition.name, stage });
         if (probation === null) this.#reserve(slot);
         else this.#reservedForSuspects.set(taskId, slot);
-        this.#showSlots();
         this.#deps.deliver(taskId, { type: 'slot.granted', stage });
       },
     };
@@ -397,16 +407,8 @@ export class StageHost {
 
   /** After this turn: a task that goes on to its next stage takes the slot over before those who wait. */
   #grantSoon(): void {
-    this.#showSlots();
     const { slots } = this.#deps;
     if (slots.waiting > 0) slots.grantSoon();
-  }
-
-  #showSlots(): void {
-    const { slots, metrics } = this.#deps;
-    metrics.runningStages.set(slots.running);
-    metrics.queuedStages.set(slots.waiting);
-    metrics.suspectsWaiting.set(slots.suspectsWaiting);
   }
 }
 

@@ -89,9 +89,12 @@ export class OwnedShards {
     this.#host = host;
     this.#metrics = new ShardMetrics(deps.metrics);
     this.#ownership = new OwnershipMetrics(deps.metrics, deps.config.shardCount);
-    deps.metrics.beforeRead(() => this.#ownership.show([...this.#owned.values()].map(({ shard }) => shard)));
     this.#breakers = new PortBreakers(deps);
     this.#slots = new StageSlots({ ...deps, breakers: this.#breakers });
+    deps.metrics.beforeRead(() => {
+      this.#ownership.show([...this.#owned.values()].map(({ shard }) => shard));
+      this.#metrics.showSlots(this.#slots.load);
+    });
   }
 
   get size(): number {
