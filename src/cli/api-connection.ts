@@ -20,7 +20,11 @@ export interface ApiOptions extends ClusterOptions {
 
 /** What a command is given to ask the admin API with. */
 export interface ApiAccess {
-  /** One request, within the command's `--timeout`. @throws EngineError as `AdminApi.ask`, `DEADLINE_EXCEEDED` */
+  /**
+   * One request, within the command's `--timeout`.
+   *
+   * @throws EngineError as `AdminApi.ask`; `ADMIN_UNREACHABLE` when nothing says where it is, `DEADLINE_EXCEEDED`
+   */
   ask<Answer>(request: Omit<AdminApiRequest, 'signal'>): Promise<Answer>;
 }
 
@@ -54,19 +58,24 @@ export function addApiOptions(command: Command): Command {
 /**
  * The admin API as the settings have it. Nothing is asked yet.
  *
- * @throws EngineError `CONFIG_INVALID`, `ADMIN_UNREACHABLE` when nothing says where it is, `UNAUTHENTICATED` when there is no token
+ * @throws EngineError `CONFIG_INVALID`; `UNAUTHENTICATED` when there is no token
  */
 export async function openApi(context: CliContext, options: ApiOptions): Promise<ApiAccess> {
   const settings = await readSettings(context, options);
-  const url = parseApiUrl(settings.admin.url ?? (await locate(settings)));
+  const named = settings.admin.url === undefined ? null : parseApiUrl(settings.admin.url);
   const token = await readToken(settings);
   const { caFile } = settings.admin;
   const ca = caFile === undefined ? undefined : await readAuthority(caFile);
-  const api = new AdminApi({ url, token, ca });
   const timeoutMs = options.timeout ?? defaultTimeoutMs;
   return {
-    ask: (request) =>
-      withDeadline(context, timeoutMs, 'the answer of the admin API', (signal) => api.ask({ ...request, signal })),
+    ask: async (request) => {
+      // Looked for each time: a console that was started again may have another port.
+      const url = named ?? parseApiUrl(await locate(settings));
+      const api = new AdminApi({ url, token, ca });
+      return withDeadline(context, timeoutMs, 'the answer of the admin API', (signal) =>
+        api.ask({ ...request, signal }),
+      );
+    },
   };
 }
 

@@ -64,6 +64,7 @@ export function bulkText(run: BulkView, { paint, width }: Drawing): string {
 
 /** How far it is, in one line. */
 export function bulkProgress(run: BulkView): string {
+  if (run.phase === 'selecting') return `${run.action} ${stateOf(run)}: ${run.selected} found so far`;
   const failed = failedOf(run);
   return `${run.action} ${stateOf(run)}: ${run.sent} of ${run.selected} sent${failed === 0 ? '' : `, ${failed} failed`}`;
 }

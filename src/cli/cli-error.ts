@@ -14,14 +14,16 @@ export function toCliError(thrown: unknown, helpCommand = 'cabinet --help'): Eng
   return new EngineError('INTERNAL', `${error.name}: ${error.message}`, { cause: error });
 }
 
-/** `error CODE: message (hint: …)`, in one line whatever the message holds. */
+/** `error CODE: message (hint: …)`, in one line whatever the message holds. Without a hint a list of what is allowed is one. */
 export function errorLine(report: {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string | undefined;
+  readonly limit?: string | undefined;
 }): string {
-  const { code, message, hint } = report;
-  return oneLine(`error ${code}: ${message}${hint === undefined ? '' : ` (hint: ${hint})`}`);
+  const { code, message, hint, limit } = report;
+  const listed = limit?.startsWith('one of ') === true && !message.includes(limit) ? ` (${limit})` : '';
+  return oneLine(`error ${code}: ${message}${hint === undefined ? listed : ` (hint: ${hint})`}`);
 }
 
 /** Text without line breaks and without characters that a terminal would obey. */

@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { BulkView } from '../../../src/cli/bulk-answers.ts';
 import { EngineError } from '../../../src/core/errors.ts';
+import { recordConsole } from '../../../src/platform/console-place.ts';
 import { anIndexedTask, startAdminWorld, type AdminWorld } from '../../support/admin-kit.ts';
 import { runInProcess, type InProcessRun } from './cli-context.ts';
 
@@ -189,7 +190,9 @@ describe('cabinet bulk', () => {
     const args = ['bulk', 'start', 'redrive', '--pipeline', 'card', '--bulk-id', 'b-1', '--reason', 'mended', '--yes'];
     const started = await run([...args, ...short, '--wait']);
     expect(started.code).toBe(0);
-    expect(started.stderr).toMatch(/^redrive \w+: \d+ of \d+ sent\n(?:.*\n)*redrive completed: 30 of 30 sent\n$/);
+    expect(started.stderr).toMatch(
+      /^redrive \w+: \d+ (?:of \d+ sent|found so far)\n(?:.*\n)*redrive completed: 30 of 30 sent\n$/,
+    );
     const calls = world.client.named('redrive');
     expect(new Set(calls.map(({ args: [taskId] }) => taskId)).size).toBe(30);
     expect(calls[0]?.args[1]).toMatchObject({ by: 'first-admin', reason: 'mended' });
@@ -321,6 +324,24 @@ describe('cabinet bulk', () => {
     expect(none.code).toBe(0);
     expect(asJson(none)).toMatchObject({ dryRun: false, count: 0, run: null });
     expect(none.stderr).toBe('no task that pause can do anything to matches; nothing was changed\n');
+  });
+
+  it('wait goes on over a restart of the console, also on another port', async () => {
+    const place = join(folder, '.cabinet', 'admin');
+    await mkdir(place, { recursive: true });
+    await recordConsole(place, world.admin.url);
+    const { bulkId } = await beginSlow();
+    await run(['bulk', 'pause', bulkId]);
+    const byFolder = { CABINET_ADMIN_URL: '' };
+    const waiting = run(['bulk', 'wait', bulkId, '--json'], byFolder);
+    const before = world;
+    await before.stop();
+    world = await startAdminWorld({ documents: before.documents, port: 0 });
+    expect(world.admin.url).not.toBe(before.admin.url);
+    await recordConsole(place, world.admin.url);
+    const token = before.tokens.admin;
+    expect((await run(['bulk', 'abort', bulkId], { ...byFolder, CABINET_ADMIN_TOKEN: token })).code).toBe(0);
+    expect(asJson(await waiting)).toMatchObject({ bulkId, end: 'aborted' });
   });
 
   it('NOT_FOUND: an action that is not there, exit code 3', async () => {

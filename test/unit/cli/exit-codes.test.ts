@@ -52,6 +52,16 @@ describe('an error', () => {
     expect(errorLine(error)).toBe('error INTERNAL: first second \\u001b[31mred\\u202e (hint: look\\u0009here)');
   });
 
+  it('without a hint tells the list of what is allowed, unless its message does', () => {
+    const limit = 'one of card, greet';
+    const unknown = new EngineError('PIPELINE_UNKNOWN', "no pipeline is named 'greeet'", { limit });
+    expect(errorLine(unknown)).toBe("error PIPELINE_UNKNOWN: no pipeline is named 'greeet' (one of card, greet)");
+    const told = new EngineError('CONFIG_INVALID', 'it must be one of card, greet', { limit });
+    expect(errorLine(told)).toBe('error CONFIG_INVALID: it must be one of card, greet');
+    const hinted = new EngineError('CONFIG_INVALID', 'no', { limit, hint: 'look there' });
+    expect(errorLine(hinted)).toBe('error CONFIG_INVALID: no (hint: look there)');
+  });
+
   it('of commander is INVALID_ARGUMENT, its suggestion the hint', () => {
     const thrown = new CommanderError(
       1,
