@@ -61,14 +61,9 @@ export function readRequestFrame(
   return Number.isInteger(number) && number >= 1 && number <= maximumRequestNumber ? { number, body: bytes } : null;
 }
 
-/** Bytes of the message of these answers. */
-export function sizeOfAnswers(answers: readonly AnswerFrame[]): number {
-  return answers.reduce((sum, { body }) => sum + answerHeadBytes + body.length, 1);
-}
-
 /** The message of answers to several requests. */
 export function frameAnswers(answers: readonly AnswerFrame[]): Uint8Array {
-  const framed = Buffer.allocUnsafe(sizeOfAnswers(answers));
+  const framed = Buffer.allocUnsafe(answers.reduce((sum, { body }) => sum + answerHeadBytes + body.length, 1));
   framed[0] = frameMark;
   let at = 1;
   for (const { number, isLast, body } of answers) {

@@ -120,6 +120,16 @@ describe('the roles of a NATS server', () => {
     }
   });
 
+  it('let a node answer a client in parts, many at a time, and never twice too often', async () => {
+    const client = await clientOf('client');
+    for (let round = 0; round < 4; round += 1) {
+      const runs = Array.from({ length: 50 }, () => client.run(pipeline, { sizeBytes: 10 }));
+      expect(await Promise.all(runs)).toEqual(runs.map(() => ({ parse: { text: 'x'.repeat(10) }, count: 10 })));
+    }
+    await client.close();
+    expect(logger.lines.filter(({ message }) => message.includes('forbidden'))).toEqual([]);
+  });
+
   it('let a console read history and the cluster, and order', async () => {
     const console = await clientOf('console');
     try {
