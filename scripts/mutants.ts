@@ -35,18 +35,19 @@ if (unknown.length > 0) {
   end(2, `there is no mutant ${unknown.join(', ')}; known are ${mutants.map(({ id }) => id).join(', ')}\n`);
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const startedMs = performance.now();
 if (maximumSeeds > 0) await demandSoundSimulator();
 const chosen = mutants.filter(({ id }) => names === undefined || names.includes(id));
 const queue = chosen.toSorted((left, right) => costOf(right) - costOf(left));
 const verdicts = new Map<Mutant, Verdict>();
 const searches = new Map<Mutant, SeedSearch>();
+let written = Promise.resolve();
 await Promise.all(Array.from({ length: Math.min(jobs, queue.length) }, () => work()));
 
 const isCaught = (mutant: Mutant): boolean => ['caught', 'hung'].includes(verdicts.get(mutant)?.kind ?? '');
 const survived = chosen.filter((mutant) => !isCaught(mutant)).map(({ id }) => id);
 const caught = chosen.length - survived.length;
-if (values.write) await writeMutantsTable({ mutants, searches, maximumSeeds });
 const report = values['outputFile.json'];
 if (report !== undefined) {
   await writeFile(
@@ -87,6 +88,8 @@ async function work(): Promise<void> {
         return found;
       });
       verdicts.set(mutant, verdict);
+      // After each: a long search that is ended early has told what it had found.
+      if (values.write) await (written = written.then(() => writeMutantsTable({ mutants, searches, maximumSeeds })));
       tell(mutant, verdict, performance.now() - beganMs);
     }
   } finally {

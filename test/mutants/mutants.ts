@@ -12,7 +12,7 @@ export interface Mutant {
     /** Below `test/`. */
     readonly file: string;
   };
-  /** Whether the simulator is asked too, and how many seeds it needs is told. */
+  /** Whether the mistake can show in a simulated world: then the simulator is asked too, and how many seeds it needs is told. */
   readonly isSimulated?: true;
 }
 
@@ -36,7 +36,6 @@ export const mutants: readonly Mutant[] = [
     from: '(Math.max(lock.epoch, journalEpoch) + 1)',
     to: '(Math.max(lock.epoch, 0 * journalEpoch) + 1)',
     caughtBy: { project: 'unit', file: 'unit/cluster/shard-takeover.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'effects-before-the-commit',
@@ -54,7 +53,6 @@ export const mutants: readonly Mutant[] = [
     from: 'const resolution = await this.#resolveConflict(identity);',
     to: 'const resolution = { kind: "fenced", epoch: this.#epoch } as ConflictResolution;',
     caughtBy: { project: 'unit', file: 'unit/shard/group-commit-faults.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'own-append-taken-for-a-newer-owner',
@@ -63,7 +61,6 @@ export const mutants: readonly Mutant[] = [
     from: 'if (commit.epoch > append.epoch) return',
     to: 'if (commit.epoch >= append.epoch) return',
     caughtBy: { project: 'unit', file: 'unit/shard/append-resolution.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'timeout-is-a-refusal',
@@ -72,7 +69,6 @@ export const mutants: readonly Mutant[] = [
     from: "return unknown('UNAVAILABLE', 'no acknowledgement in time');",
     to: "return { kind: 'conflict' };",
     caughtBy: { project: 'unit', file: 'unit/store/append-outcome.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'in-process-is-a-conflict',
@@ -81,7 +77,6 @@ export const mutants: readonly Mutant[] = [
     from: "return { kind: 'busy' };",
     to: "return { kind: 'conflict' };",
     caughtBy: { project: 'unit', file: 'unit/store/append-outcome.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'unknown-counts-as-committed',
@@ -135,7 +130,6 @@ export const mutants: readonly Mutant[] = [
     from: '    const sentMs = clock.monotonicMs();\n',
     to: '    const sentMs = clock.now() - ((this as unknown as { skewMs: number }).skewMs ??= clock.now() - clock.monotonicMs());\n',
     caughtBy: { project: 'unit', file: 'unit/cluster/node-lease.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'attempt-in-the-key',
@@ -153,7 +147,6 @@ export const mutants: readonly Mutant[] = [
     from: 'sentAtMs + ttlMs * (1 - leaseMarginPart)',
     to: 'sentAtMs + ttlMs',
     caughtBy: { project: 'unit', file: 'unit/cluster/lease-clock.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'renewal-counted-from-its-answer',
@@ -162,7 +155,6 @@ export const mutants: readonly Mutant[] = [
     from: 'leaseGoodUntilMs({ sentAtMs: sentMs, ttlMs: config.leaseTtlMs })',
     to: 'leaseGoodUntilMs({ sentAtMs: Math.max(sentMs, clock.monotonicMs()), ttlMs: config.leaseTtlMs })',
     caughtBy: { project: 'unit', file: 'unit/cluster/node-lease.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'timers-of-the-dead-are-forgotten',
@@ -207,7 +199,6 @@ export const mutants: readonly Mutant[] = [
     from: 'for (const run of this.#runs.values()) run.release(reason);',
     to: 'for (const run of this.#runs.values()) run.abort(reason);',
     caughtBy: { project: 'unit', file: 'unit/shard/handover.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'live-snapshot-without-compare',
@@ -216,7 +207,6 @@ export const mutants: readonly Mutant[] = [
     from: 'this.#bucket.set(key, write.bytes, { expected }),',
     to: 'this.#bucket.set(key, write.bytes, { expected: 0 * expected }),',
     caughtBy: { project: 'contract', file: 'contract/snapshots.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'checkpoint-before-its-states',
@@ -260,7 +250,6 @@ export const mutants: readonly Mutant[] = [
     from: 'if (this.#items.length >= this.capacity) return false;\n',
     to: '\n',
     caughtBy: { project: 'unit', file: 'unit/actors/mailbox.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'redrive-without-its-id',
@@ -341,7 +330,6 @@ export const mutants: readonly Mutant[] = [
     from: '        this.#lose({\n',
     to: '        void ({\n',
     caughtBy: { project: 'unit', file: 'unit/shard/group-commit-loss.test.ts' },
-    isSimulated: true,
   },
   {
     id: 'a-replayed-record-counts-twice',

@@ -13,12 +13,17 @@ export async function runNode(folder: string, args: readonly string[], longestMs
   const child = spawn(process.execPath, args, { cwd: folder, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => (output += text.toString()));
+  const kill = (): void => {
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+  };
+  process.once('exit', kill);
   let hasHung = false;
   const timer = setTimeout(() => {
     hasHung = true;
-    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    kill();
   }, longestMs);
   const code = await new Promise<number | null>((ended) => child.once('close', ended));
   clearTimeout(timer);
+  process.removeListener('exit', kill);
   return { output, code, hasHung };
 }
