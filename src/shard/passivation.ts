@@ -18,6 +18,8 @@ import { TimerHeap } from './timer-heap.ts';
 const sweepSize = 2_000;
 /** Least time between two looks at tasks that could not be let go. */
 const leastSweepMs = 100;
+/** Recovered tasks are copied after that: a node that takes over many shards serves all of them first. */
+const carryOverDelayMs = 3_000;
 /** Timers that count no more are dropped when there are so many more of them than of tasks. */
 const mostStaleTimers = 64;
 /** What a task waits in without anything of it under way. Of a queued one its place in the line is. */
@@ -63,6 +65,7 @@ export class Passivation {
   readonly #timers: TimerHeap<PassiveTimer>;
   readonly #exclude: () => void;
   #carryOver: CarryOver | null = null;
+  #restoredMs = 0;
   /** Tasks whose due time has come, from {@link #dueIndex} on still to be woken. */
   #due: TaskId[] = [];
   #dueIndex = 0;
@@ -104,17 +107,21 @@ export class Passivation {
 
   /** The recovery is over: its passive tasks are to be woken in their time. @param epoch - the one that their snapshots are under */
   restored(epoch: Epoch | null): void {
-    const { passive } = this.#deps;
+    const { passive, clock } = this.#deps;
+    this.#restoredMs = clock.monotonicMs();
     this.#loads.recoveredFrom(epoch);
     const isLoading = (taskId: TaskId): boolean => this.#loads.isLoading(taskId);
     this.#carryOver = new CarryOver({ ...this.#deps, isLoading, onSaved: (state) => this.#waits(state) }, epoch);
     for (const taskId of passive.taskIds()) this.#arm(taskId, 0);
   }
 
-  /** Brings recovered tasks under the owner's own epoch. @returns whether all of them are. @throws as {@link CarryOver.step} */
+  /** Brings recovered tasks under the owner's own epoch, when it is time for that. @returns whether all of them are. @throws as {@link CarryOver.step} */
   async carryOver(): Promise<boolean> {
-    await this.#carryOver?.step();
-    return this.#carryOver?.isDone ?? true;
+    const carryOver = this.#carryOver;
+    if (carryOver === null || carryOver.isDone) return true;
+    if (this.#deps.clock.monotonicMs() - this.#restoredMs < carryOverDelayMs) return false;
+    await carryOver.step();
+    return carryOver.isDone;
   }
 
   /** That state of a task is acknowledged by the store, under the owner's own epoch. */
