@@ -29,7 +29,7 @@ const layers = {
   // Tests that are made from a pipeline's machine; the world that they run in comes from the composition root.
   'model-testing': ['client', ...supervisor],
   // A whole cluster in one process: it builds the adapters of its own world, as the composition roots do.
-  simulation: ['checking', 'client', 'platform', 'store', 'transport', ...supervisor],
+  simulation: ['checking', 'client', 'platform', 'projections', 'store', 'transport', ...supervisor],
   admin: ['client', 'projections', 'inspector', ...supervisor, '@node.ts', '@client.ts'],
   // Tools for agents: the admin API's schemas over the client, with secrets replaced by the platform's rule.
   mcp: ['admin', 'client', 'platform', 'projections', 'inspector', ...supervisor, '@client.ts'],
