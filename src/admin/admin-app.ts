@@ -25,8 +25,13 @@ export interface AppBindings {
   readonly address: string;
 }
 
+/** When to ask again an API that starts. */
+const startRetryMs = 1_000;
+
 /** What {@link AdminApp} works with. */
 export interface AdminAppDeps {
+  /** Whether tokens and bulk actions are read. */
+  readonly hasOpened: () => boolean;
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly audit: Pick<AuditSink, 'append'>;
@@ -129,6 +134,10 @@ export class AdminApp {
     const { request, address } = exchange;
     const route = methods.get(request.method === 'HEAD' ? 'GET' : request.method);
     const isMutation = route !== undefined && route.method !== 'GET';
+    if (route?.role !== 'public' && !this.#deps.hasOpened()) {
+      // A good token is not known yet: to call it a bad one would end the work of whoever has it.
+      throw new EngineError('UNAVAILABLE', 'the admin API is about to start', { retryAfterMs: startRetryMs });
+    }
     if (route?.role !== 'public' && route?.role !== 'login') await this.#requirePrincipal(exchange, route ?? null);
     if (route === undefined) throw methodRefused(request.method, [...methods.keys()]);
     const { principal } = exchange;

@@ -107,7 +107,9 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const parts: RouteDeps = { ...options, tokens, sessions, tickets, authenticator, bulk };
   const routes = adminRoutes(parts, options.version);
   const rates = { ...rateDefaults, ...options.rates };
+  let hasOpened = false;
   const app = new AdminApp({
+    hasOpened: () => hasOpened,
     routes,
     authenticator,
     audit: options.audit,
@@ -139,6 +141,7 @@ export async function startAdmin(options: AdminOptions): Promise<RunningAdmin> {
   const firstToken = await opened(server, bulk, async () => {
     const text = await tokens.open();
     await bulk.open();
+    hasOpened = true;
     return text;
   });
   const scheme = tls === null ? 'http' : 'https';

@@ -6,7 +6,13 @@ import { ticketLifeMs, Tickets } from '../../../src/admin/tickets.ts';
 import { EngineError } from '../../../src/core/errors.ts';
 import { VirtualClock } from '../../../src/platform/virtual-clock.ts';
 import { MemoryDocumentStore } from '../../../src/store/memory-documents.ts';
-import { type AdminAnswer, type AdminWorld, CountingSecrets, startAdminWorld } from '../../support/admin-kit.ts';
+import {
+  type AdminAnswer,
+  type AdminWorld,
+  askServer,
+  CountingSecrets,
+  startAdminWorld,
+} from '../../support/admin-kit.ts';
 
 const worlds: AdminWorld[] = [];
 
@@ -108,6 +114,43 @@ describe('access tokens', () => {
     const documents = new MemoryDocumentStore();
     await documents.put('access-tokens', { tokens: [{ id: 'x' }] });
     await expect(openTokens(documents)).rejects.toMatchObject({ code: 'RECORD_CORRUPT' });
+  });
+});
+
+describe('a start', () => {
+  it('UNAVAILABLE: calls no good token a bad one before it knows them, and no bulk action unknown', async () => {
+    const documents = new MemoryDocumentStore();
+    const before = await start({ documents });
+    const token = before.tokens.admin;
+    const { port } = before.admin;
+    await before.stop();
+    let release: () => void = () => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    let listens: () => void = () => undefined;
+    const listening = new Promise<void>((resolve) => (listens = resolve));
+    // The file of tokens is slow to read.
+    const slow = Object.assign(new MemoryDocumentStore(), {
+      get: async (key: string) => {
+        listens();
+        await released;
+        return documents.get(key);
+      },
+    });
+    const starting = start({ documents: slow, port });
+    await listening;
+    const answers: AdminAnswer[] = [];
+    for (const path of ['/api/tokens', '/api/bulk/b-1', '/api/tasks']) {
+      answers.push(await askServer(port, path, { token }));
+    }
+    expect(answers.map(({ status, errorCode }) => [status, errorCode])).toEqual(
+      answers.map(() => [503, 'UNAVAILABLE']),
+    );
+    expect(answers[0]?.headers['retry-after']).toBe('1');
+    expect((await askServer(port, '/livez', {})).status).toBe(200);
+    release();
+    const world = await starting;
+    expect((await world.ask('/api/tokens', { token })).status).toBe(200);
+    expect((await world.ask('/api/bulk/b-1', { token })).errorCode).toBe('NOT_FOUND');
   });
 });
 
