@@ -77,6 +77,8 @@ export class SeedPool {
         stuck = setTimeout(() => child.kill('SIGKILL'), stuckAfterMs);
       };
       child.on('message', (message: FromChild) => {
+        // What was on its way when the channel was closed.
+        if (this.#isStopped) return;
         watch();
         if (message === 'idle') {
           if (told < seedsPerProcess && this.#fill(pending)) child.send(pending);
