@@ -313,7 +313,7 @@ function changeCurrentStage(draft: Draft, change: (progress: StageProgress) => S
 }
 
 function changeStage(draft: Draft, stage: StageName, change: (progress: StageProgress) => StageProgress): void {
-  draft.stages = draft.stages.with(-1, change(lastStage(draft, stage)));
+  draft.stages = draft.stages.with(draft.stages.length - 1, change(lastStage(draft, stage)));
 }
 
 /** The current stage, which is the last one: a task goes through its stages in order. */

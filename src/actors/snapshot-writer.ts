@@ -93,9 +93,7 @@ export function writeSnapshot(format: number, state: TaskState): Uint8Array {
 }
 
 function writePayloads(payloads: Readonly<Record<string, Payload>>): void {
-  let size = 0;
-  for (const _name in payloads) size += 1;
-  writer.map(size);
+  writer.map(Object.keys(payloads).length);
   for (const name in payloads) {
     writer.text(name);
     writePayload(writer, payloads[name] as Payload);

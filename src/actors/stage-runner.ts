@@ -401,7 +401,7 @@ function packValid(
   const goOn = (output: Payload): Completion => {
     const { next, skipped } = continueAfter(definition, spec.index, () => ({
       input: context.input,
-      outputs: { ...context.outputs, [spec.name]: value as JsonValue },
+      outputs: { ...context.outputs, [spec.name]: value },
     }));
     return { output, next, skipped };
   };
