@@ -330,12 +330,12 @@ function attemptOf(state: TaskState): { readonly stage: StageName; readonly atte
 }
 
 function originOf(message: CommandOrigin): CommandOrigin {
-  return {
-    commandId: message.commandId,
-    ...(message.by === undefined ? {} : { by: message.by }),
-    ...(message.reason === undefined ? {} : { reason: message.reason }),
-    ...(message.traceparent === undefined ? {} : { traceparent: message.traceparent }),
-  };
+  const { commandId, by, reason, traceparent } = message;
+  const origin: { -readonly [Name in keyof CommandOrigin]: CommandOrigin[Name] } = { commandId };
+  if (by !== undefined) origin.by = by;
+  if (reason !== undefined) origin.reason = reason;
+  if (traceparent !== undefined) origin.traceparent = traceparent;
+  return origin;
 }
 
 function notAllowed(state: TaskState | null, reason: string, ctx: DecideContext): EngineError {

@@ -223,16 +223,14 @@ export class StageRun implements AttemptHost {
   async #complete(): Promise<Completion> {
     const job = this.#job;
     const { payloads } = this.#deps;
-    // What lies here already is not awaited: a turn of the promise queue costs as much as the rest of a small stage.
-    const inputHere = payloads.unpack(job.input);
-    const input = inputHere instanceof Promise ? await inputHere : inputHere;
+    // Awaited also when it lies here: whoever starts a driver goes on first. Once, for each turn of the promise queue has its price.
+    const input = await payloads.unpack(job.input);
     const outputsHere = payloads.unpackAll(job.outputs);
     const outputs = outputsHere instanceof Promise ? await outputsHere : outputsHere;
     this.#throwIfEnding();
     this.#driverPhase = 'called';
     const context = contextOf(job, this.#deps, { input, outputs, host: this });
     const { driver } = job.spec;
-    // Awaited also when it has returned at once: its outcome must not be handled while its start still is.
     const returned = await (this.#span === null
       ? driver.execute(context)
       : this.#span.run(() => driver.execute(context)));

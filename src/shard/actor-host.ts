@@ -408,7 +408,6 @@ export class ActorHost {
       for (const effect of decision.effects) this.#deps.stages.run(effect, state, definition, sequence);
       if (reply !== null && respond !== null && this.#unanswered.delete(respond)) respond(reply);
       if (endedStatuses.includes(positionOf(state.machine.value).status)) {
-        if (isFinished(state)) this.#deps.finished.add(state);
         this.#deps.waiters.settle(actor.taskId, (brief) => this.#ended(state, brief));
       }
       this.#forgetIfDone(actor);

@@ -41,7 +41,7 @@ export interface FinishedTasksDeps {
 export class FinishedTasks {
   readonly #deps: FinishedTasksDeps;
   readonly #shard: ShardId;
-  readonly #unwritten = new Map<TaskId, TaskState>();
+  readonly #unwritten = new Map<TaskId, Uint8Array>();
   readonly #filter = new FinishedFilter();
   #filterIsFilled = false;
   #waiting: Waiting[] = [];
@@ -53,10 +53,10 @@ export class FinishedTasks {
     this.#shard = shard;
   }
 
-  /** A task has ended and will be written. */
-  add(state: TaskState): void {
-    this.#unwritten.set(state.taskId, state);
-    this.#filter.add(state.taskId);
+  /** A task has ended and will be written. @param bytes - its snapshot */
+  add(taskId: TaskId, bytes: Uint8Array): void {
+    this.#unwritten.set(taskId, bytes);
+    this.#filter.add(taskId);
   }
 
   /** The task's finished snapshot is acknowledged. */
@@ -66,7 +66,7 @@ export class FinishedTasks {
 
   /** The tasks that ended and are not written yet. */
   unwrittenStates(): TaskState[] {
-    return [...this.#unwritten.values()];
+    return [...this.#unwritten].map(([taskId, bytes]) => decodeSnapshot(taskId, bytes, this.#deps.registry));
   }
 
   /** Fills the filter from the store; look-ups work before it is done. */
@@ -95,7 +95,7 @@ export class FinishedTasks {
    */
   find(taskId: TaskId, answer: (found: Found) => void): void {
     const unwritten = this.#unwritten.get(taskId);
-    if (unwritten !== undefined) return answer({ kind: 'found', state: unwritten });
+    if (unwritten !== undefined) return answer(this.#decode(taskId, unwritten));
     if (this.#filterIsFilled && !this.#filter.mayHave(taskId)) return answer({ kind: 'found', state: null });
     this.#waiting.push({ taskId, answer });
     this.#schedule();

@@ -1,4 +1,4 @@
-import { isFinished, positionOf, type TaskState } from '../actors/task-state.ts';
+import { positionOf, type TaskState } from '../actors/task-state.ts';
 import type { EngineConfig } from '../core/config.ts';
 import type { Epoch, Millis, ShardId, TaskId } from '../core/ids.ts';
 import type { TaskStatus } from '../core/task-view.ts';
@@ -124,10 +124,15 @@ export class Passivation {
     return carryOver.isDone;
   }
 
-  /** That state of a task is acknowledged by the store, under the owner's own epoch. */
+  /** That state of a live task is acknowledged by the store, under the owner's own epoch. */
   saved(state: TaskState): void {
     this.#carryOver?.written(state.taskId);
-    if (!isFinished(state)) this.#waits(state);
+    this.#waits(state);
+  }
+
+  /** A task has finished, and its snapshot is acknowledged. */
+  finished(taskId: TaskId): void {
+    this.#carryOver?.written(taskId);
   }
 
   /**

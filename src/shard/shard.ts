@@ -319,7 +319,11 @@ export class Shard {
         logger: deps.logger,
         metrics: deps.metrics,
         config: deps.config,
-        onFinishedWritten: (taskId) => this.#finished.written(taskId),
+        onFinished: (taskId, bytes) => this.#finished.add(taskId, bytes),
+        onFinishedWritten: (taskId) => {
+          this.#finished.written(taskId);
+          this.#passivation.finished(taskId);
+        },
         onSaved: (state) => this.#passivation.saved(state),
         carryOver: () => this.#passivation.carryOver(),
         onCheckpoint: (sequence) => this.#trimmer.checkpointed(sequence),
@@ -328,10 +332,7 @@ export class Shard {
       owner.shard,
       claim,
     );
-    for (const state of recovered.finished.values()) {
-      this.#finished.add(state);
-      this.#writeBehind.changed(state, claim);
-    }
+    for (const state of recovered.finished.values()) this.#writeBehind.changed(state, claim);
     this.#phase = 'serving';
     if (deps.startsNothing?.() === true) this.startNothing();
     const interrupted: TaskId[] = [];

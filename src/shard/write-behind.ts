@@ -14,6 +14,8 @@ const writesPerCall = 1_000;
 /** Rounds that go on failing are told of again after so long. */
 const failureReportMs = 30_000;
 
+type FinishedWrite = Extract<SnapshotWrite, { kind: 'finished' }>;
+
 /** What {@link WriteBehind} asks of the outside. */
 export interface WriteBehindDeps {
   readonly writer: Pick<SnapshotWriter, 'write' | 'checkpoint' | 'dropEarlierEpochs'>;
@@ -23,9 +25,11 @@ export interface WriteBehindDeps {
   readonly logger: Logger;
   readonly metrics: ShardMetrics;
   readonly config: Pick<EngineConfig, 'snapshotIntervalMs' | 'snapshotEveryRecords' | 'finishedRetentionMs'>;
+  /** A task has finished: its snapshot, which is not written yet. */
+  readonly onFinished: (taskId: TaskId, bytes: Uint8Array) => void;
   /** A finished task's snapshot is acknowledged. */
   readonly onFinishedWritten: (taskId: TaskId) => void;
-  /** A task's snapshot of that state is acknowledged, a finished one's too. */
+  /** A live task's snapshot of that state is acknowledged. */
   readonly onSaved?: (state: TaskState) => void;
   /**
    * Brings tasks that did not change since the recovery under this owner's epoch, and tells whether all of them are: only then there
@@ -45,8 +49,11 @@ export interface WriteBehindDeps {
 export class WriteBehind {
   readonly #deps: WriteBehindDeps;
   readonly #shard: ShardId;
-  /** The committed state of each task that changed since its last snapshot. */
-  #dirty = new Map<TaskId, TaskState>();
+  /**
+   * What is to be written of each task that changed since its last snapshot: the committed state, of which only the last one is encoded;
+   * of a finished task, which changes no more, its bytes, so that its state need not outlive it until the next round.
+   */
+  #dirty = new Map<TaskId, TaskState | FinishedWrite>();
   #sequence: Sequence;
   #checkpointed: Sequence | null = null;
   #hasCarriedOver: boolean;
@@ -71,7 +78,7 @@ export class WriteBehind {
 
   /** The task's state as of a commit at `sequence`; called in the order of commits, for all states of a commit in one turn. */
   changed(state: TaskState, sequence: Sequence): void {
-    this.#dirty.set(state.taskId, state);
+    this.#dirty.set(state.taskId, isFinished(state) ? this.#finish(state) : state);
     this.#sequence = sequence;
     this.#behindSinceMs ??= this.#deps.clock.monotonicMs();
     this.#changes += 1;
@@ -193,22 +200,22 @@ export class WriteBehind {
    *
    * @throws EngineError as the writer does; `PAYLOAD_TOO_LARGE` after all others are written, when one is over its limit
    */
-  async #writeStates(round: Map<TaskId, TaskState>): Promise<void> {
+  async #writeStates(round: Map<TaskId, TaskState | FinishedWrite>): Promise<void> {
     const { writer, metrics, maximumSnapshotBytes } = this.#deps;
     let tooLarge: SnapshotWrite | undefined;
     const states = [...round.values()];
     for (let start = 0; start < states.length; start += writesPerCall) {
-      const writes = states.slice(start, start + writesPerCall).map((state) => this.#toWrite(state));
+      const writes = states.slice(start, start + writesPerCall).map((state) => toWrite(state));
       const fitting = writes.filter(({ bytes }) => bytes.length <= maximumSnapshotBytes);
       tooLarge ??= writes.find(({ bytes }) => bytes.length > maximumSnapshotBytes);
       await writer.write(fitting);
       if (this.#closed) return;
       for (const { taskId, kind } of fitting) {
-        const state = round.get(taskId);
+        const written = round.get(taskId);
         round.delete(taskId);
         metrics.snapshotWrites.add(1, { kind });
-        if (state !== undefined) this.#deps.onSaved?.(state);
         if (kind === 'finished') this.#deps.onFinishedWritten(taskId);
+        else if (written !== undefined && 'machine' in written) this.#deps.onSaved?.(written);
       }
     }
     if (tooLarge === undefined) return;
@@ -220,10 +227,14 @@ export class WriteBehind {
     });
   }
 
-  #toWrite(state: TaskState): SnapshotWrite {
-    const bytes = encodeSnapshot(state);
+  #finish(state: TaskState): FinishedWrite {
     const { taskId } = state;
-    if (!isFinished(state)) return { kind: 'live', taskId, bytes };
+    const bytes = encodeSnapshot(state);
+    this.#deps.onFinished(taskId, bytes);
     return { kind: 'finished', taskId, bytes, retentionMs: this.#deps.config.finishedRetentionMs };
   }
+}
+
+function toWrite(dirty: TaskState | FinishedWrite): SnapshotWrite {
+  return 'machine' in dirty ? { kind: 'live', taskId: dirty.taskId, bytes: encodeSnapshot(dirty) } : dirty;
 }

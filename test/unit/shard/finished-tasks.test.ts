@@ -52,6 +52,10 @@ class World {
     );
   }
 
+  finish(id: string): void {
+    this.finished.add(taskOf(id), encodeSnapshot(aFinishedTask(card, id)));
+  }
+
   find(id: string): void {
     this.finished.find(taskOf(id), (found) => {
       const what =
@@ -66,7 +70,7 @@ class World {
 describe('whether an id is that of a finished task', () => {
   it('R-IDEM-1: is known at once of one that has ended and is not written yet', () => {
     const world = new World();
-    world.finished.add(aFinishedTask(card, 'a'));
+    world.finish('a');
     world.find('a');
     expect(world.found).toEqual(['a: canceled']);
     expect(world.lookups).toEqual([]);
@@ -76,7 +80,7 @@ describe('whether an id is that of a finished task', () => {
   it('R-IDEM-1: is read from the store when it is written', async () => {
     const world = new World();
     await world.finished.fillFilter();
-    world.finished.add(aFinishedTask(card, 'a'));
+    world.finish('a');
     await world.write('a');
     world.finished.written(taskOf('a'));
     world.find('a');

@@ -22,6 +22,8 @@ class World {
   readonly store: MemorySnapshotStore;
   readonly calls: string[] = [];
   readonly lost: string[] = [];
+  /** Snapshots of finished tasks as they were told, before any was written. */
+  readonly finished = new Map<string, Uint8Array>();
   fault: (operation: SnapshotOperation) => StoreFault = () => 'none';
 
   constructor(maximumSnapshotBytes?: number) {
@@ -56,6 +58,7 @@ class World {
         logger: this.logger,
         metrics: new ShardMetrics(this.metrics),
         config: aConfig(config),
+        onFinished: (taskId, bytes) => this.finished.set(taskId, bytes),
         onFinishedWritten: (taskId) => this.calls.push(`told ${taskId}`),
         onCheckpoint: (sequence) => this.calls.push(`told ${sequence}`),
         onSuperseded: (error) => this.lost.push(error.code),
@@ -122,6 +125,19 @@ describe('snapshots behind the commits', () => {
     writer.changed(aFinishedTask(card, 'a'), sequenceOf(12));
     await world.clock.advance(1_000);
     expect((await world.live()).size).toBe(0);
+  });
+
+  it('R-IDEM-1: tell of a finished one at once, with the bytes that are written later', async () => {
+    const world = new World();
+    const writer = world.writeBehind();
+    const state = aFinishedTask(card, 'a');
+    writer.changed(state, sequenceOf(12));
+    expect([...world.finished.keys()]).toEqual(['a']);
+    expect(world.takeCalls()).toEqual([]);
+    await world.clock.advance(1_000);
+    const stored = await world.store.findFinished(shard, [state.taskId]);
+    const told = world.finished.get('a') ?? new Uint8Array();
+    expect(Buffer.from(stored.get(state.taskId) ?? []).equals(told)).toBe(true);
   });
 
   it('tell the first checkpoint even when nothing changes, so that the next recovery starts there', async () => {
