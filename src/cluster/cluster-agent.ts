@@ -96,6 +96,10 @@ export class ClusterAgent {
   #isDoubtful = false;
   #sawAll = false;
   #wakeAgain = false;
+  /** A look is about to begin. */
+  #isWoken = false;
+  /** A shard that was wanted was not taken: somebody was faster, or the plan was older than it. */
+  #missedOne = false;
   #stopped = false;
 
   constructor(deps: ClusterAgentDeps) {
@@ -148,6 +152,7 @@ export class ClusterAgent {
       this.#wakeAgain = true;
       return;
     }
+    this.#isWoken = true;
     this.#timer?.cancel();
     this.#timer = this.#deps.clock.setTimer(0, () => void this.round());
   }
@@ -160,6 +165,7 @@ export class ClusterAgent {
   /** Looks, plans and begins what is planned, once. */
   round(): Promise<void> {
     this.#timer?.cancel();
+    this.#isWoken = false;
     this.#round ??= this.#run().finally(() => {
       this.#round = null;
       this.#arm();
@@ -191,7 +197,9 @@ export class ClusterAgent {
     const cordoned = new Set(this.#view.members.filter((member) => member.cordoned).map(({ nodeId }) => nodeId));
     const waiting = this.#plan.waiting.filter((one) => one.for === 'turn' || !cordoned.has(one.node));
     // One that is missing once is looked for a second time before it counts as gone.
-    const isBusy = acquire.length + release.length + waiting.length + this.#view.missing.length > 0 || !this.#sawAll;
+    const isOnItsWay = acquire.length + release.length + waiting.length + this.#view.missing.length > 0;
+    const isBusy = isOnItsWay || this.#missedOne || !this.#sawAll;
+    this.#missedOne = false;
     const delayMs = this.#wakeAgain ? 0 : isBusy ? Math.min(busyPollMs, clusterPollMs) : clusterPollMs;
     this.#wakeAgain = false;
     this.#timer = this.#deps.clock.setTimer(delayMs, () => void this.round());
@@ -320,6 +328,10 @@ export class ClusterAgent {
     const isServed = await host.acquire(planned, this.#up);
     if (isServed) metrics.tookOver(planned.why, this.#decided.spanMs(planned.shard));
     this.#decided.end(planned.shard);
+    if (isServed) return;
+    // Looks since then have found the shard on its way, and nothing to wait for.
+    this.#missedOne = true;
+    if (this.#round === null && !this.#isWoken) this.#arm();
   }
 
   async #release(planned: PlannedRelease): Promise<void> {

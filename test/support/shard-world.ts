@@ -6,6 +6,8 @@ import type { Engine, EngineDeps } from '../../src/supervisor/engine.ts';
 import { TestEngine, type TestEngineOptions } from '../../src/testing.ts';
 import { shard, taskOf } from './shard-kit.ts';
 
+type Deliver = (command: ShardCommand, respond: (reply: Reply) => void) => void;
+
 /** A command that was handed to a shard, with its answers so far: one at most, if all is well. */
 export interface Sent {
   readonly replies: Reply[];
@@ -19,7 +21,8 @@ export class ShardWorld {
   readonly test: TestEngine;
   /** Everything that was sent, for {@link unanswered}. */
   readonly sent: Sent[] = [];
-  readonly #services = new Map<ShardId, (command: ShardCommand, respond: (reply: Reply) => void) => void>();
+  /** Who serves each shard, the last one at the end: one that stops leaves those that served before it. */
+  readonly #services = new Map<ShardId, Deliver[]>();
   #commands = 0;
 
   constructor(options: TestEngineOptions) {
@@ -42,10 +45,10 @@ export class ShardWorld {
   engine(nodeId: string, overrides: Partial<EngineDeps> = {}, pipelines?: readonly PipelineDefinition[]): Engine {
     return this.test.createEngine(nodeId, pipelines, {
       serve: (ofShard, deliver) => {
-        this.#services.set(ofShard, deliver);
+        this.#services.set(ofShard, [...(this.#services.get(ofShard) ?? []), deliver]);
         return Promise.resolve({
           stop: () => {
-            if (this.#services.get(ofShard) === deliver) this.#services.delete(ofShard);
+            this.#services.set(ofShard, this.#services.get(ofShard)?.filter((one) => one !== deliver) ?? []);
             return Promise.resolve();
           },
         });
@@ -58,7 +61,7 @@ export class ShardWorld {
   send(command: ShardCommand, ofShard: ShardId = shard): Sent {
     const sent: Sent = { replies: [] };
     this.sent.push(sent);
-    const deliver = this.#services.get(ofShard);
+    const deliver = this.#services.get(ofShard)?.at(-1);
     if (deliver === undefined) throw new Error(`nobody serves shard ${ofShard}`);
     deliver(command, (reply) => sent.replies.push(reply));
     return sent;

@@ -59,6 +59,26 @@ describe('a shard that was lost', () => {
     expect(drivers.running).toEqual(['a/parse/2']);
   });
 
+  it('R-WRK-2: to a write of the process before that came late, while it was taken, is taken soon after, not at the next look', async () => {
+    const test = TestEngine.create({ pipelines: [card] });
+    const snapshots = tapSnapshots(test.snapshots, async (call, make) => {
+      // Longer than it takes to look again: that look finds the shard on its way.
+      if (call === 'snapshots.readCheckpoint') await new Promise<void>((go) => test.clock.setTimer(1_000, go));
+      return make();
+    });
+    const engine = test.createEngine('node-1', undefined, { snapshots });
+    const starting = engine.start();
+    await test.advance(500);
+    const { revision } = await test.leases.readShard(shard);
+    const before = { nodeId: 'node-1' as never, incarnation: 'before' };
+    await test.leases.writeShard({ shard, owner: before, epoch: 1 as never }, revision);
+    await test.run(starting);
+    expect(engine.status.owned).toEqual([]);
+    await test.advance(2_500);
+    expect(engine.status.owned).toMatchObject([{ epoch: 2 }]);
+    await test.run(engine.stop({ graceMs: 0 }));
+  });
+
   it('OWNERSHIP_LOST: while it was being opened is not taken for owned', async () => {
     const test = TestEngine.create({
       pipelines: [aPipeline({ delayMs: 1, run: () => Promise.reject(new Error('x')) })],
