@@ -12,8 +12,7 @@ const client = await connectClient({ servers, namespace, deadlineMs: 60_000 });
 
 serveLoad({
   run: async (number) => {
-    const { taskId } = await client.submit(workload, workloadInput(number));
-    await client.result(workload, taskId, { timeoutMs: resultTimeoutMs });
+    await client.run(workload, workloadInput(number), { timeoutMs: resultTimeoutMs });
   },
   close: () => client.close(),
 });
