@@ -1,7 +1,10 @@
-import { assembleCommit, encodeRecord } from '../../src/core/commit-codec.ts';
+import { Packr } from 'msgpackr';
+import { assembleCommit } from '../../src/core/commit-codec.ts';
 import type { Epoch, NodeId, PipelineName, Sequence, ShardId, StageName, TaskId } from '../../src/core/ids.ts';
 import type { OwnerChange, TaskEvent, TaskRecord } from '../../src/core/records.ts';
 import type { AppendOutcome, Journal, JournalEntry } from '../../src/ports/journal.ts';
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, int64AsType: 'number' });
 
 /** A journal in an array, for tests of what reads it: entries are put in by hand, also broken ones. */
 export class ArrayJournal implements Journal {
@@ -21,7 +24,9 @@ export class ArrayJournal implements Journal {
   ): Sequence {
     const { epoch = 1, owner } = options;
     const head = { format: 1 as const, epoch: epoch as Epoch, batch: 1, at: 1_700_000_000_000 };
-    return this.put(shard, assembleCommit(owner === undefined ? head : { ...head, owner }, records.map(encodeRecord)));
+    // By a packer that takes anything: broken records, too, are put in.
+    const encoded = records.map((record) => packr.pack(record));
+    return this.put(shard, assembleCommit(owner === undefined ? head : { ...head, owner }, encoded));
   }
 
   /** Appends these bytes to a shard, whatever they are. */
