@@ -424,7 +424,7 @@ export const mutants: readonly Mutant[] = [
     id: 'carries-over-what-has-ended',
     breaks: 'a task that ended is not brought back',
     file: 'src/shard/passivation.ts',
-    from: '    this.#carryOver?.written(state.taskId);\n',
+    from: '    this.#carryOver?.written(taskId);\n',
     to: '',
     caughtBy: { project: 'unit', file: 'unit/shard/passivation.test.ts' },
   },
