@@ -1,6 +1,6 @@
 import type { JsonValue } from './json.ts';
 import { messagePackKey, MessagePackWriter } from './messagepack-writer.ts';
-import type { CommandOrigin, Continuation, Payload, TaskEvent, TaskRecord } from './records.ts';
+import type { Continuation, Payload, TaskEvent, TaskRecord } from './records.ts';
 
 const keys = {
   task: messagePackKey('task'),
@@ -82,15 +82,11 @@ function writeEvent(event: TaskEvent): void {
       writer.raw(keys.inputHash);
       writer.text(event.inputHash);
       writer.raw(keys.origin);
-      writeOrigin(event.origin);
+      writer.json(event.origin as unknown as JsonValue);
       return writeContinuation(event);
     default:
       return writer.json(event as unknown as JsonValue);
   }
-}
-
-function writeOrigin(origin: CommandOrigin): void {
-  writer.json(origin as unknown as JsonValue);
 }
 
 function writeContinuation({ next, skipped, start }: Continuation): void {
